@@ -1,0 +1,95 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+
+	"bldst/cli/settings"
+	"bldst/shared/problem"
+
+	"github.com/spf13/cobra"
+)
+
+type loginOptions struct {
+	Username string
+	Password string
+	Stdin    bool // read the password from standard input
+}
+
+func newLogin(f *Factory, work run[loginOptions]) *cobra.Command {
+	var o loginOptions
+	cmd := &cobra.Command{
+		Use: "login", Short: "Sign in with user name and password", Args: positional(0),
+		Long: `Sign in and keep the token in the system's keyring, or in the settings file when
+there is none. What is not given is asked for. The token ends after an hour; an
+API key does not.`,
+		Example: "  bldst auth login --username admin\n  bldst auth login --username ci --password-stdin < password.txt",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Stdin && o.Password != "" {
+				return usage(cmd, errors.New("--password and --password-stdin exclude each other"))
+			}
+			return work(cmd.Context(), f, o)
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringVarP(&o.Username, "username", "u", "", "user name")
+	fs.StringVarP(&o.Password, "password", "p", "", "password; others on this machine may see it, better be asked")
+	fs.BoolVar(&o.Stdin, "password-stdin", false, "read the password from standard input")
+	return cmd
+}
+
+func runLogin(ctx context.Context, f *Factory, o loginOptions) error {
+	if err := f.askLogin(ctx, &o); err != nil {
+		return err
+	}
+	c, err := f.Anonymous(false)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	err = c.Do(ctx, "POST", "/token", nil, url.Values{"username": {o.Username}, "password": {o.Password}}, &answer)
+	switch {
+	case problem.Is(err, problem.Unauthorized):
+		return hint(err, "Check user name and password.")
+	case err != nil:
+		return err
+	case answer.AccessToken == "":
+		return errors.New("the answer holds no token, is the URL right?")
+	}
+	if err := f.store(settings.Token, answer.AccessToken, "token"); err != nil {
+		return err
+	}
+	f.say("Signed in as %s.", o.Username)
+	if s, err := f.Settings(); err == nil && s.APIKey() != "" {
+		f.warn("an API key is set as well and is used first; 'bldst auth clear-key' forgets it")
+	}
+	return nil
+}
+
+// askLogin asks for what is missing.
+func (f *Factory) askLogin(ctx context.Context, o *loginOptions) (err error) {
+	if o.Username == "" {
+		if !f.Streams.InTTY {
+			return &badInput{errors.New("missing --username")}
+		}
+		o.Username, err = f.Streams.Ask(ctx, "User name: ")
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil || strings.TrimSpace(o.Username) == "" {
+			return &badInput{errors.New("no user name was entered")}
+		}
+	}
+	if o.Password != "" {
+		return nil
+	}
+	if !o.Stdin && !f.Streams.InTTY {
+		return &badInput{errors.New("missing --password or --password-stdin")}
+	}
+	o.Password, err = f.readSecret(ctx, "Password: ", "no password was entered")
+	return err
+}

@@ -1,0 +1,185 @@
+package cmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// A kind is what a flag's text must be.
+type kind string
+
+const (
+	text    kind = "string"
+	integer kind = "int"
+	boolean kind = "bool"
+	object  kind = "json" // a JSON object, or @FILE that holds one
+)
+
+// A field is a member of a request body that a flag sets. Only members whose
+// flag was given are sent: an update never sends an explicit null.
+type field struct {
+	flag     string
+	key      string // of the body
+	kind     kind   // default text
+	required bool
+	usage    string
+	also     []string // older spellings of the flag; they work but are not listed
+}
+
+// A body is a request body.
+type body map[string]any
+
+// A form is a set of fields declared on a command.
+type form struct {
+	cmd    *cobra.Command
+	fields []field
+	values []*value
+}
+
+// declare adds the flags of fields to cmd.
+func declare(cmd *cobra.Command, fields ...field) *form {
+	f := &form{cmd: cmd, fields: fields}
+	for _, fd := range fields {
+		v := &value{kind: fd.kind}
+		if v.kind == "" {
+			v.kind = text
+		}
+		f.values = append(f.values, v)
+		usage := fd.usage
+		if fd.required {
+			usage += " (required)"
+		}
+		addFlag(cmd.Flags(), fd.flag, usage, v, false)
+		for _, name := range fd.also {
+			addFlag(cmd.Flags(), name, "", v, true)
+		}
+	}
+	return f
+}
+
+func addFlag(fs *pflag.FlagSet, name, usage string, v *value, hidden bool) {
+	fl := fs.VarPF(v, name, "", usage)
+	fl.Hidden = hidden
+	if v.kind == boolean {
+		fl.NoOptDefVal = "true"
+	}
+}
+
+// body returns the members that were given, or a usage error that names the
+// required ones that were not.
+func (f *form) body() (body, error) {
+	b := body{}
+	var missing []string
+	for i, fd := range f.fields {
+		switch v := f.values[i]; {
+		case v.set:
+			b[fd.key] = v.value
+		case fd.required:
+			missing = append(missing, "--"+fd.flag)
+		}
+	}
+	if missing != nil {
+		return nil, usage(f.cmd, fmt.Errorf("missing %s", strings.Join(missing, ", ")))
+	}
+	return b, nil
+}
+
+// A value is a flag that knows whether it was given. It implements
+// pflag.Value.
+type value struct {
+	kind  kind
+	text  string
+	value any
+	set   bool
+}
+
+func (v *value) String() string { return v.text }
+func (v *value) Type() string   { return string(v.kind) }
+
+func (v *value) Set(s string) (err error) {
+	switch v.kind {
+	case integer:
+		v.value, err = strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return errors.New("it must be a whole number")
+		}
+	case boolean:
+		v.value, err = strconv.ParseBool(s)
+		if err != nil {
+			return errors.New("it must be true or false")
+		}
+	case object:
+		v.value, err = readObject(s)
+		if err != nil {
+			return err
+		}
+	default:
+		v.value = s
+	}
+	v.text, v.set = s, true
+	return nil
+}
+
+// readObject returns the JSON object s, or the one in the file named by @s.
+func readObject(s string) (json.RawMessage, error) {
+	raw := []byte(s)
+	if path, ok := strings.CutPrefix(s, "@"); ok {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		raw = data
+	}
+	raw = bytes.TrimSpace(raw)
+	if !json.Valid(raw) || len(raw) == 0 || raw[0] != '{' {
+		return nil, errors.New(`it must be a JSON object such as '{"key": "value"}', or @FILE`)
+	}
+	return raw, nil
+}
+
+// positional returns the check of a command's arguments, named as in its use
+// line: at least min and at most all of names.
+func positional(min int, names ...string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) < min:
+			return fmt.Errorf("missing %s", strings.Join(names[len(args):min], " "))
+		case len(args) > len(names):
+			return fmt.Errorf("unexpected argument %q", args[len(names)])
+		}
+		for i, a := range args {
+			if strings.TrimSpace(a) == "" {
+				return fmt.Errorf("%s is empty", names[i])
+			}
+		}
+		return nil
+	}
+}
+
+// paging are the flags of every list.
+type paging struct {
+	Skip  int
+	Limit int
+	All   bool
+}
+
+func (p *paging) declare(fs *pflag.FlagSet, limit int) {
+	fs.IntVar(&p.Skip, "skip", 0, "pass over that many")
+	fs.IntVar(&p.Limit, "limit", limit, "print at most that many")
+	fs.BoolVar(&p.All, "all", false, "print all, however many pages that takes")
+}
+
+func (p *paging) check(cmd *cobra.Command) error {
+	if p.Skip < 0 || p.Limit < 1 {
+		return usage(cmd, errors.New("--skip must be 0 or more and --limit 1 or more"))
+	}
+	return nil
+}

@@ -1,0 +1,316 @@
+// Package print writes results: as a table for a person, tab-separated when
+// the output is piped, or as the JSON the API sent (or the same as YAML). Only
+// results go through it; messages go to the error stream.
+package print
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A Format is how a result is written.
+type Format string
+
+// The formats.
+const (
+	Table Format = "table"
+	JSON  Format = "json"
+	Yaml  Format = "yaml"
+)
+
+// ParseFormat returns the format called s; "" means Table.
+func ParseFormat(s string) (Format, error) {
+	switch f := Format(strings.ToLower(s)); f {
+	case "":
+		return Table, nil
+	case Table, JSON, Yaml:
+		return f, nil
+	default:
+		return "", fmt.Errorf("unknown output format %q: use table, json or yaml", s)
+	}
+}
+
+// A Printer writes results to one stream.
+type Printer struct {
+	Out    io.Writer
+	TTY    bool // align tables and write their headers
+	Format Format
+	Quiet  bool // of a table: ids only
+
+	// Nested are the columns of lists inside objects, by the list's name.
+	// No columns leave the list out; a list that is not named has all.
+	Nested map[string][]string
+}
+
+// Object writes one object: a row per member. Columns, if any, are the members
+// that come first.
+func (p *Printer) Object(raw json.RawMessage, columns ...string) error {
+	if p.Format != Table {
+		return p.raw(raw)
+	}
+	v, err := parse(raw)
+	if err != nil {
+		return err
+	}
+	obj, ok := v.([]member)
+	switch {
+	case !ok:
+		return p.line(cell(v))
+	case p.Quiet:
+		return p.id(v)
+	default:
+		return p.members(obj, columns)
+	}
+}
+
+// List writes a list of objects: a row each, with a cell per column.
+func (p *Printer) List(items []json.RawMessage, columns ...string) error {
+	if p.Format != Table {
+		return p.raw(join(items))
+	}
+	rows := [][]string{}
+	for _, raw := range items {
+		v, err := parse(raw)
+		if err != nil {
+			return err
+		}
+		if p.Quiet {
+			if err := p.id(v); err != nil {
+				return err
+			}
+			continue
+		}
+		rows = append(rows, row(v, columns))
+	}
+	if p.Quiet {
+		return nil
+	}
+	return p.table(headers(columns), rows)
+}
+
+// Rows writes rows of cells that are no JSON, e.g. names and values.
+func (p *Printer) Rows(rows [][]string) error { return p.table(nil, rows) }
+
+// ID returns the member "id" of an object, "" when there is none.
+func ID(raw json.RawMessage) string {
+	v, _ := parse(raw)
+	obj, _ := v.([]member)
+	id, _ := find(obj, "id")
+	return cell(id)
+}
+
+func (p *Printer) id(v any) error {
+	obj, _ := v.([]member)
+	if id, ok := find(obj, "id"); ok {
+		return p.line(cell(id))
+	}
+	return nil
+}
+
+func (p *Printer) line(s string) error {
+	_, err := fmt.Fprintln(p.Out, s)
+	return err
+}
+
+// raw writes JSON as it was sent, but indented, or as YAML.
+func (p *Printer) raw(raw json.RawMessage) error {
+	if p.Format == Yaml {
+		s, err := YAML(raw)
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(p.Out, s)
+		return err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, bytes.TrimSpace(raw), "", "  "); err != nil {
+		return err
+	}
+	b.WriteByte('\n')
+	_, err := b.WriteTo(p.Out)
+	return err
+}
+
+func join(items []json.RawMessage) json.RawMessage {
+	parts := make([][]byte, len(items))
+	for i, raw := range items {
+		parts[i] = raw
+	}
+	return append(append([]byte{'['}, bytes.Join(parts, []byte{','})...), ']')
+}
+
+// members writes the members of obj, those named in first before the others.
+// On a terminal, empty ones are left out and lists of objects follow as
+// tables.
+func (p *Printer) members(obj []member, first []string) error {
+	rows := [][]string{}
+	var lists []member
+	for _, m := range inOrder(obj, first) {
+		if list, ok := m.value.([]any); ok && p.TTY && objects(list) {
+			lists = append(lists, m)
+			continue
+		}
+		if text := cell(m.value); text != "" || !p.TTY {
+			rows = append(rows, []string{m.name, text})
+		}
+	}
+	if err := p.table(nil, rows); err != nil {
+		return err
+	}
+	for _, m := range lists {
+		if err := p.nested(m.name, m.value.([]any)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func inOrder(obj []member, first []string) []member {
+	out := []member{}
+	front := map[string]bool{}
+	for _, name := range first {
+		if v, ok := find(obj, name); ok {
+			out = append(out, member{name, v})
+			front[name] = true
+		}
+	}
+	for _, m := range obj {
+		if !front[m.name] {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// objects reports whether list has elements and all are objects.
+func objects(list []any) bool {
+	for _, e := range list {
+		if _, ok := e.([]member); !ok {
+			return false
+		}
+	}
+	return len(list) > 0
+}
+
+// nested writes a list of objects under a title.
+func (p *Printer) nested(title string, list []any) error {
+	columns, known := p.Nested[title]
+	if known && len(columns) == 0 {
+		return nil
+	}
+	if !known {
+		columns = used(list)
+	}
+	rows := [][]string{}
+	for _, e := range list {
+		rows = append(rows, row(e, columns))
+	}
+	if err := p.line("\n" + title + ":"); err != nil {
+		return err
+	}
+	return p.table(headers(columns), rows)
+}
+
+// used returns the members that any object of list has a value for.
+func used(list []any) []string {
+	var columns []string
+	seen := map[string]bool{}
+	for _, e := range list {
+		for _, m := range e.([]member) {
+			if !seen[m.name] && cell(m.value) != "" {
+				seen[m.name] = true
+				columns = append(columns, m.name)
+			}
+		}
+	}
+	return columns
+}
+
+func headers(columns []string) []string {
+	out := make([]string, len(columns))
+	for i, c := range columns {
+		out[i] = strings.ToUpper(strings.ReplaceAll(c, "_", " "))
+	}
+	return out
+}
+
+func row(v any, columns []string) []string {
+	obj, ok := v.([]member)
+	if !ok {
+		return []string{cell(v)}
+	}
+	out := make([]string, len(columns))
+	for i, c := range columns {
+		value, _ := find(obj, c)
+		out[i] = cell(value)
+	}
+	return out
+}
+
+// cell returns v on one line, without anything a terminal would obey.
+func cell(v any) string {
+	var s string
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		s = v
+	default:
+		s = compact(v)
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\r' || r == '\t':
+			return ' '
+		case unicode.IsControl(r):
+			return -1
+		default:
+			return r
+		}
+	}, s)
+}
+
+// table writes rows aligned under headers, or tab-separated without headers
+// when nobody is looking.
+func (p *Printer) table(headers []string, rows [][]string) error {
+	if !p.TTY {
+		for _, r := range rows {
+			if err := p.line(strings.Join(r, "\t")); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if headers != nil {
+		rows = append([][]string{headers}, rows...)
+	}
+	widths := widths(rows)
+	for _, r := range rows {
+		var b strings.Builder
+		for i, c := range r {
+			b.WriteString(c + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+2))
+		}
+		if err := p.line(strings.TrimRight(b.String(), " ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func widths(rows [][]string) []int {
+	var out []int
+	for _, r := range rows {
+		for i, c := range r {
+			if i == len(out) {
+				out = append(out, 0)
+			}
+			out[i] = max(out[i], utf8.RuneCountInString(c))
+		}
+	}
+	return out
+}

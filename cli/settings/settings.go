@@ -1,0 +1,269 @@
+// Package settings finds out which API to call and with which credential: from
+// the environment, the system's keyring and the file ~/.bldst.yaml, in this
+// order. (Flags come before all of them; the commands look at those.)
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Keys of the settings file. APIKey and Token are also entries of the keyring.
+const (
+	APIURL           = "api_url"
+	APIKey           = "api_key"
+	Token            = "jwt_token"
+	DefaultPlatform  = "default_platform"
+	DefaultOSVersion = "default_os_version"
+)
+
+var keys = []string{APIURL, APIKey, Token, DefaultPlatform, DefaultOSVersion}
+
+// prefixes of the environment's variables, the first one wins. Older documents
+// and the Jenkins library use the second.
+var prefixes = []string{"BLDST_", "BUILDSTATE_"}
+
+// Options say where to look.
+type Options struct {
+	Path    string                      // of the file; default: BLDST_CONFIG, then ~/.bldst.yaml
+	Env     func(string) (string, bool) // e.g. os.LookupEnv
+	Home    func() (string, error)      // e.g. os.UserHomeDir
+	Keyring Keyring                     // nil: there is none
+	Note    func(string)                // told what the user should know
+}
+
+// Settings are what was found. Nothing is asked of the keyring before a
+// credential is needed.
+type Settings struct {
+	Path string
+
+	o     Options
+	file  file
+	cause error // why the keyring is not asked (any more)
+}
+
+// Open reads the settings file; a file that is not there is an empty one.
+func Open(o Options) (*Settings, error) {
+	s := &Settings{Path: o.Path, o: o}
+	if s.Path == "" {
+		s.Path = s.Env("CONFIG")
+	}
+	if s.Path == "" {
+		home, err := o.Home()
+		if err != nil {
+			return nil, fmt.Errorf("find the settings file (or use --config PATH): %w", err)
+		}
+		s.Path = filepath.Join(home, ".bldst.yaml")
+	}
+	switch {
+	case o.Keyring == nil:
+		s.cause = errors.New("there is none on this system")
+	case s.Env("NO_KEYRING") != "":
+		s.cause = errors.New("it is switched off by BLDST_NO_KEYRING")
+	}
+	data, err := os.ReadFile(s.Path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the settings file: %w", err)
+	}
+	if s.file, err = parseFile(data); err != nil {
+		return nil, &Broken{Path: s.Path, Err: err}
+	}
+	return s, nil
+}
+
+// Broken says that the settings file cannot be understood.
+type Broken struct {
+	Path string
+	Err  error
+}
+
+func (e *Broken) Error() string { return fmt.Sprintf("the settings file %s: %v", e.Path, e.Err) }
+
+// Unwrap returns the cause.
+func (e *Broken) Unwrap() error { return e.Err }
+
+// Env returns the first of the variables BLDST_NAME and BUILDSTATE_NAME that is
+// set and not empty.
+func (s *Settings) Env(names ...string) string {
+	for _, prefix := range prefixes {
+		for _, name := range names {
+			if v, _ := s.o.Env(prefix + name); strings.TrimSpace(v) != "" {
+				return strings.TrimSpace(v)
+			}
+		}
+	}
+	return ""
+}
+
+// URL returns the API's address, "" when none is set.
+func (s *Settings) URL() string { return s.pick(APIURL, "API_URL", "URL") }
+
+// Platform returns the default platform of new builds.
+func (s *Settings) Platform() string { return s.pick(DefaultPlatform, "PLATFORM") }
+
+// OSVersion returns the default OS version of new builds.
+func (s *Settings) OSVersion() string { return s.pick(DefaultOSVersion, "OS_VERSION") }
+
+func (s *Settings) pick(key string, env ...string) string {
+	if v := s.Env(env...); v != "" {
+		return v
+	}
+	return s.file.get(key)
+}
+
+// Timeout returns how long to wait for an answer: 0 when nothing is set.
+// A bare number means seconds.
+func (s *Settings) Timeout() (time.Duration, error) {
+	v := s.Env("TIMEOUT")
+	if v == "" {
+		return 0, nil
+	}
+	d, err := ParseTimeout(v)
+	if err != nil {
+		return 0, fmt.Errorf("BLDST_TIMEOUT: %w", err)
+	}
+	return d, nil
+}
+
+// ParseTimeout reads a number of seconds, or a duration such as 1m30s.
+func ParseTimeout(v string) (time.Duration, error) {
+	if n, err := strconv.ParseFloat(v, 64); err == nil && n > 0 && n < 86400 {
+		return time.Duration(n * float64(time.Second)), nil
+	}
+	if d, err := time.ParseDuration(v); err == nil && d > 0 {
+		return d, nil
+	}
+	return 0, fmt.Errorf("%q is not a time to wait: use seconds, e.g. 30, or 1m30s", v)
+}
+
+// Debug reports whether every call shall be told, as with --verbose.
+func (s *Settings) Debug() bool {
+	v := strings.ToLower(s.Env("DEBUG"))
+	return !slices.Contains([]string{"", "0", "false", "no", "off"}, v)
+}
+
+// APIKey returns the API key, "" when there is none.
+func (s *Settings) APIKey() string { return s.secret(APIKey, "API_KEY") }
+
+// Token returns the token of the last sign-in, "" when there is none.
+func (s *Settings) Token() string { return s.secret(Token, "JWT_TOKEN") }
+
+func (s *Settings) secret(key, env string) string {
+	if v := s.Env(env); v != "" {
+		return v
+	}
+	v, err := s.ask(func(k Keyring) (string, error) { return k.Get(key) })
+	if errors.Is(err, ErrTimeout) {
+		s.o.Note(fmt.Sprintf("The keyring did not answer and is passed over; set BLDST_%s, or BLDST_NO_KEYRING=1.", env))
+	}
+	if err == nil && v != "" {
+		return v
+	}
+	return s.file.get(key)
+}
+
+// ask asks the keyring, unless it is known not to answer.
+func (s *Settings) ask(do func(Keyring) (string, error)) (string, error) {
+	if s.cause != nil {
+		return "", s.cause
+	}
+	v, err := do(s.o.Keyring)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		s.cause = err
+	}
+	return v, err
+}
+
+// Set writes one key of the file.
+func (s *Settings) Set(key, value string) error {
+	s.file = s.file.with(key, value)
+	return s.save()
+}
+
+// SetSecret stores a credential in the keyring, or in the file when there is
+// no keyring: reason then says why.
+func (s *Settings) SetSecret(key, value string) (reason error, err error) {
+	_, reason = s.ask(func(k Keyring) (string, error) { return "", k.Set(key, value) })
+	if reason != nil {
+		return reason, s.Set(key, value)
+	}
+	if s.file.get(key) == "" {
+		return nil, nil
+	}
+	return nil, s.Set(key, "") // an older one, in clear text
+}
+
+// ClearSecret removes a credential from the keyring and the file. It is no
+// error when there is none.
+func (s *Settings) ClearSecret(key string) error {
+	_, _ = s.ask(func(k Keyring) (string, error) { return "", k.Delete(key) })
+	if s.file.get(key) == "" {
+		return nil
+	}
+	return s.Set(key, "")
+}
+
+// Reset removes the file and the credentials of the keyring.
+func Reset(o Options) (path string, err error) {
+	s, err := Open(o)
+	var broken *Broken
+	if errors.As(err, &broken) {
+		s = &Settings{Path: broken.Path, o: o}
+		if o.Keyring == nil || s.Env("NO_KEYRING") != "" {
+			s.cause = errors.New("there is no keyring")
+		}
+	} else if err != nil {
+		return "", err
+	}
+	for _, key := range []string{APIKey, Token} {
+		_, _ = s.ask(func(k Keyring) (string, error) { return "", k.Delete(key) })
+	}
+	if err := os.Remove(s.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("remove the settings file: %w", err)
+	}
+	return s.Path, nil
+}
+
+// save replaces the file at once and readable by its owner only.
+func (s *Settings) save() error {
+	path := s.Path
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if err := write(path, s.file.bytes()); err != nil {
+		return fmt.Errorf("write the settings file: %w", err)
+	}
+	return nil
+}
+
+func write(path string, data []byte) (err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".bldst-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if _, err := f.Write(data); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Sync(); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

@@ -1,0 +1,83 @@
+package states
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// A definition is a state machine that has been read and checked; it is never
+// changed afterwards.
+type definition struct {
+	startAt string
+	timeout int64 // seconds an execution may take, 0 for no limit
+	states  map[string]*state
+}
+
+// A state is one state; which fields are set follows from kind.
+type state struct {
+	name, kind string
+	next       string // empty at the end
+	input      selection
+	output     selection
+	result     selection // ResultPath
+	parameters *template
+	selector   *template // ResultSelector
+
+	fixed    value // Result of a Pass
+	hasFixed bool
+
+	resource  string // Task
+	callback  bool
+	timeout   *duration
+	heartbeat *duration
+	retry     []retrier
+	catch     []catcher
+
+	wait  *duration // Wait, one of the three
+	until *time.Time
+	at    *path
+
+	rules     []rule // Choice
+	otherwise string
+
+	failure, cause *expression // Fail
+}
+
+// A selection is a path that may also be null.
+type selection struct {
+	path path
+	null bool
+}
+
+// A duration is a number of seconds, or where to find it.
+type duration struct {
+	seconds int64
+	path    *path
+}
+
+// kinds of states, and the word their history events begin with.
+const (
+	kindTask    = "Task"
+	kindPass    = "Pass"
+	kindChoice  = "Choice"
+	kindWait    = "Wait"
+	kindSucceed = "Succeed"
+	kindFail    = "Fail"
+)
+
+// targets returns the states s can go to, each once, in order.
+func (s *state) targets() []string {
+	found := map[string]bool{s.next: true, s.otherwise: true}
+	for _, c := range s.catch {
+		found[c.next] = true
+	}
+	for _, r := range s.rules {
+		found[r.next] = true
+	}
+	delete(found, "")
+	return slices.Sorted(maps.Keys(found))
+}
+
+// longestSeconds is the longest time a definition can name.
+const longestSeconds = 99999999

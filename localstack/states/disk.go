@@ -1,0 +1,220 @@
+package states
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// The file holds one bucket, "states", and in it these, keys ordered bytewise:
+//
+//	meta         "secret"                          -> key of the task tokens
+//	machines     ARN                               -> machineRow
+//	definitions  hash                              -> definition as given
+//	executions   number                            -> record
+//	names        ARN                               -> number
+//	history      number, event id                  -> entry
+//	open         number                            -> next deadline, whether a Lambda is due
+//	list         machine 0 status 0 ^started number -> nothing; and again with an empty status
+//	outbox       number                            -> Event still to be told
+var buckets = []string{"meta", "machines", "definitions", "executions", "names", "history", "open", "list", "outbox"}
+
+// A machineRow is what is kept of a machine.
+type machineRow struct {
+	Hash     string
+	Revision string
+	Created  time.Time
+	Updated  time.Time
+}
+
+// A disk is the file.
+type disk struct {
+	db    *bolt.DB
+	owned bool
+
+	mu     sync.Mutex
+	parsed map[string]*definition
+}
+
+const lockWait = 200 * time.Millisecond
+
+func openDisk(path string, db *bolt.DB) (*disk, error) {
+	d := &disk{db: db, parsed: map[string]*definition{}}
+	if db == nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, fmt.Errorf("folder of the state machines: %w", err)
+		}
+		opened, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType})
+		if err != nil {
+			return nil, fmt.Errorf("open %s: %w", path, err)
+		}
+		d.db, d.owned = opened, true
+	}
+	if err := d.db.Update(prepare); err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare the state machines: %w", err), d.close())
+	}
+	return d, nil
+}
+
+func prepare(tx *bolt.Tx) error {
+	root, err := tx.CreateBucketIfNotExists([]byte("states"))
+	if err != nil {
+		return err
+	}
+	for _, name := range buckets {
+		if _, err := root.CreateBucketIfNotExists([]byte(name)); err != nil {
+			return err
+		}
+	}
+	meta := root.Bucket([]byte("meta"))
+	if meta.Get([]byte("secret")) != nil {
+		return nil
+	}
+	return meta.Put([]byte("secret"), newSecret())
+}
+
+func (d *disk) close() error {
+	if !d.owned {
+		return nil
+	}
+	return d.db.Close()
+}
+
+// A txn is a transaction of the file. It keeps the first error of a write, and
+// what is to be done once it is on disk.
+type txn struct {
+	d    *disk
+	root *bolt.Bucket
+	err  error
+	then []func()
+}
+
+func (d *disk) view(run func(*txn) error) error {
+	return d.db.View(func(tx *bolt.Tx) error { return run(d.txn(tx)) })
+}
+
+func (d *disk) txn(tx *bolt.Tx) *txn { return &txn{d: d, root: tx.Bucket([]byte("states"))} }
+
+func (x *txn) in(bucket string) *bolt.Bucket { return x.root.Bucket([]byte(bucket)) }
+
+func (x *txn) put(bucket string, key, v []byte) {
+	if x.err == nil {
+		x.err = x.in(bucket).Put(key, v)
+	}
+}
+
+func (x *txn) delete(bucket string, key []byte) {
+	if x.err == nil {
+		x.err = x.in(bucket).Delete(key)
+	}
+}
+
+func (x *txn) putJSON(bucket string, key []byte, v any) {
+	raw, err := json.Marshal(v)
+	if x.err == nil {
+		x.err = err
+	}
+	x.put(bucket, key, raw)
+}
+
+func numbered(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// numberOf returns the number of the execution with this ARN; 0 when there is none.
+func (x *txn) numberOf(arn string) uint64 {
+	if raw := x.in("names").Get([]byte(arn)); raw != nil {
+		return binary.BigEndian.Uint64(raw)
+	}
+	return 0
+}
+
+// record returns an execution; nil when there is none.
+func (x *txn) record(n uint64) (*record, error) {
+	raw := x.in("executions").Get(numbered(n))
+	if raw == nil {
+		return nil, nil //nolint:nilnil // every caller asks
+	}
+	r := &record{key: n}
+	if err := json.Unmarshal(raw, r); err != nil {
+		return nil, fmt.Errorf("execution %d: %w", n, err)
+	}
+	return r, nil
+}
+
+// definition returns the definition with this hash.
+func (x *txn) definition(hash string) (*definition, error) {
+	x.d.mu.Lock()
+	defer x.d.mu.Unlock()
+	if d := x.d.parsed[hash]; d != nil {
+		return d, nil
+	}
+	d, err := load(hash, x.in("definitions").Get([]byte(hash)))
+	if err != nil {
+		return nil, fmt.Errorf("the definition an execution was started with is no longer supported: %w", err)
+	}
+	x.d.parsed[hash] = d
+	return d, nil
+}
+
+// save writes what a turn has made of an execution. before is its status
+// until then, empty when it is new.
+func (x *txn) save(t *turn, before string) {
+	r := &t.r
+	key := numbered(r.key)
+	x.putJSON("executions", key, r)
+	for _, h := range t.history {
+		x.putJSON("history", binary.BigEndian.AppendUint64(numbered(r.key), uint64(h.id)), h)
+	}
+	if r.Status == Running {
+		x.put("open", key, openEntry(r))
+	} else {
+		x.delete("open", key)
+	}
+	if before == "" {
+		x.put("names", []byte(r.ARN), key)
+		x.put("list", listKey(r, ""), nil)
+	}
+	if before != r.Status {
+		if before != "" {
+			x.delete("list", listKey(r, before))
+		}
+		x.put("list", listKey(r, r.Status), nil)
+	}
+}
+
+func openEntry(r *record) []byte {
+	var at int64
+	if next := r.next(); !next.IsZero() {
+		at = next.UnixNano()
+	}
+	b := binary.BigEndian.AppendUint64(nil, uint64(at))
+	if r.invoking() {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+// listKey is where an execution is listed: newest first in its machine.
+func listKey(r *record, status string) []byte {
+	b := listPrefix(r.Machine, status)
+	b = binary.BigEndian.AppendUint64(b, ^uint64(r.Started.UnixNano()))
+	return binary.BigEndian.AppendUint64(b, ^r.key)
+}
+
+func listPrefix(machine, status string) []byte {
+	return bytes.Join([][]byte{[]byte(machine), []byte(status), nil}, []byte{0})
+}
+
+func hashDefinition(raw []byte) string {
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,95 @@
+package states
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Statuses of an execution.
+const (
+	Running   = "RUNNING"
+	Succeeded = "SUCCEEDED"
+	Failed    = "FAILED"
+	TimedOut  = "TIMED_OUT"
+	Aborted   = "ABORTED"
+)
+
+// A phase says what a running execution is waiting for.
+type phase string
+
+const (
+	phaseNone     phase = ""
+	phaseWait     phase = "wait"     // a Wait state: WakeAt
+	phaseInvoke   phase = "invoke"   // a Lambda whose answer is the result
+	phaseDispatch phase = "dispatch" // a Lambda that hands the token on; an answer may come already
+	phaseCallback phase = "callback" // an answer
+	phaseRetry    phase = "retry"    // the next attempt: WakeAt
+)
+
+// A record is all that is known of an execution but its history. It is what
+// lies on disk; every time in it is absolute, so a restart changes nothing.
+type record struct {
+	key uint64 // under which it lies
+
+	ARN        string
+	Name       string
+	Machine    string // its ARN
+	Definition string // hash of the definition it runs, whatever its machine has become
+	Status     string
+	Input      json.RawMessage
+	Output     json.RawMessage `json:",omitempty"`
+	Error      *string         `json:",omitempty"`
+	Cause      *string         `json:",omitempty"`
+	Started    time.Time
+	Stopped    time.Time `json:",omitzero"`
+	Deadline   time.Time `json:",omitzero"` // of the execution
+
+	Redrives     int       `json:",omitempty"`
+	Redriven     time.Time `json:",omitzero"`
+	RedriveToken string    `json:",omitempty"`
+
+	State        string
+	StateInput   json.RawMessage `json:",omitempty"`
+	Entered      time.Time
+	EnteredEvent int64
+	RetryCount   int   `json:",omitempty"` // of this visit of the state
+	Retries      []int `json:",omitempty"` // per retrier
+
+	Phase     phase           `json:",omitempty"`
+	Attempt   int64           `json:",omitempty"` // of a task, never reused in an execution
+	WakeAt    time.Time       `json:",omitzero"`
+	TimeoutAt time.Time       `json:",omitzero"`
+	SilentAt  time.Time       `json:",omitzero"`  // the heartbeat must come before
+	Heartbeat int64           `json:",omitempty"` // seconds
+	Function  string          `json:",omitempty"` // what is being invoked
+	Payload   json.RawMessage `json:",omitempty"`
+
+	Events      int64 // id of the last history event
+	Transitions int64
+	RetryTotal  int64 `json:",omitempty"`
+}
+
+// next returns the earliest time at which something happens by itself; zero
+// when nothing does.
+func (r *record) next() time.Time {
+	var earliest time.Time
+	if r.Status != Running {
+		return earliest
+	}
+	for _, t := range []time.Time{r.Deadline, r.WakeAt, r.TimeoutAt, r.SilentAt} {
+		if !t.IsZero() && (earliest.IsZero() || t.Before(earliest)) {
+			earliest = t
+		}
+	}
+	return earliest
+}
+
+// invoking reports whether a Lambda invocation is due or under way.
+func (r *record) invoking() bool {
+	return r.Status == Running && (r.Phase == phaseInvoke || r.Phase == phaseDispatch)
+}
+
+// waiting reports whether a task waits for an answer with a token.
+func (r *record) waiting() bool {
+	return r.Status == Running && (r.Phase == phaseDispatch || r.Phase == phaseCallback)
+}

@@ -1,0 +1,353 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"path"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"bldst/shared/auth"
+	"bldst/shared/problem"
+)
+
+// Limits of a request.
+const (
+	MaxBody  = 1 << 20 // bytes of a body
+	MaxDepth = 64      // nesting of a JSON body
+)
+
+// A state is what one request carries beside its input.
+type state struct {
+	path  string // as it was routed
+	query string
+	auth.Request
+	op       string
+	idemKey  string
+	body     []byte
+	form     bool
+	cause    error
+	replayed bool
+	header   http.Header // of the answer
+}
+
+type stateKey struct{}
+
+func stateOf(ctx context.Context) *state {
+	if st, ok := ctx.Value(stateKey{}).(*state); ok {
+		return st
+	}
+	return &state{}
+}
+
+// ServeHTTP implements http.Handler.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := a.o.Now()
+	st := &state{Request: auth.Request{ID: a.requestID(r)}, idemKey: r.Header.Get("Idempotency-Key"), header: w.Header()}
+	r = r.WithContext(auth.WithRequest(context.WithValue(r.Context(), stateKey{}, st), &st.Request))
+	rec := &recorder{ResponseWriter: w}
+	h := w.Header()
+	h.Set("X-Request-Id", st.ID)
+	h.Set("X-Content-Type-Options", "nosniff")
+	a.cors(h, r)
+	defer func() {
+		if v := recover(); v != nil {
+			st.cause = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			if rec.status == 0 {
+				write(rec, fail(r.Context(), &problem.Problem{Kind: problem.Internal, Detail: "Internal Server Error", Err: st.cause}))
+			}
+		}
+		a.log(r, st, rec.status, a.o.Now().Sub(start))
+	}()
+	a.route(rec, r, st)
+}
+
+// route answers what is not an endpoint itself and hands everything else to
+// the framework. It never redirects.
+func (a *API) route(w http.ResponseWriter, r *http.Request, st *state) {
+	if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	r.URL.Path, r.URL.RawPath = canonical(r.URL.Path), canonical(r.URL.RawPath)
+	if err := cleanPath(r.URL); err != nil {
+		write(w, fail(r.Context(), err))
+		return
+	}
+	if !a.routed(r) {
+		write(w, fail(r.Context(), a.unrouted(r)))
+		return
+	}
+	st.path, st.query = r.URL.Path, r.URL.RawQuery
+	if err := st.prepare(r); err != nil {
+		write(w, fail(r.Context(), err))
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+// canonical maps the spellings of a path to the one endpoints are added
+// under: no trailing slash, hyphens in the names of collections. Segments that
+// are not names of collections (ids, variable keys) are left alone.
+func canonical(p string) string {
+	if len(p) > 1 && p[len(p)-1] == '/' {
+		p = p[:len(p)-1]
+	}
+	if strings.IndexByte(p, '_') < 0 {
+		return p
+	}
+	segments := strings.Split(p, "/")
+	for i, s := range segments {
+		// Collections stand at odd places: /projects/{id}/state_codes/{id}.
+		if i%2 == 1 && strings.IndexByte(s, '_') >= 0 {
+			segments[i] = strings.ReplaceAll(s, "_", "-")
+		}
+	}
+	return strings.Join(segments, "/")
+}
+
+// cleanPath refuses what the router would redirect or cannot route: empty and
+// dot segments, control characters.
+func cleanPath(u *url.URL) error {
+	notFound := problem.New(problem.NotFound, "No such path. See /docs for the list of paths.")
+	if u.Path == "" || u.Path[0] != '/' || !utf8.ValidString(u.Path) {
+		return notFound
+	}
+	for _, r := range u.Path {
+		if r < 0x20 || r == 0x7f {
+			return notFound
+		}
+	}
+	if raw := u.EscapedPath(); path.Clean(raw) != raw {
+		return notFound
+	}
+	return nil
+}
+
+// routed reports whether an endpoint serves r. To the router the path / is
+// everything below it; here it is itself.
+func (a *API) routed(r *http.Request) bool {
+	_, pattern := a.mux.Handler(r)
+	return pattern != "" && (r.URL.Path == "/" || !strings.HasSuffix(pattern, " /"))
+}
+
+// unrouted returns the problem of a request that matches no endpoint.
+func (a *API) unrouted(r *http.Request) error {
+	var allow []string
+	for _, m := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}
+		if a.routed(probe) {
+			allow = append(allow, m)
+		}
+	}
+	if allow == nil {
+		return problem.New(problem.NotFound, "No such path. See /docs for the list of paths.")
+	}
+	p := problem.New(problem.MethodNotAllowed, "%s is not allowed here; use %s.", clip(r.Method, 20), strings.Join(allow, ", "))
+	p.Allow = strings.Join(allow, ", ")
+	return p
+}
+
+func clip(s string, n int) string {
+	if len(s) > n {
+		return s[:n]
+	}
+	return s
+}
+
+// prepare reads the body and leaves JSON for the framework: size, encoding,
+// nesting and content type are checked here, forms become JSON objects.
+func (st *state) prepare(r *http.Request) error {
+	if r.Body == nil || r.Method == http.MethodGet || r.Method == http.MethodDelete {
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	if err != nil {
+		return problem.New(problem.Refused, "The body could not be read; send it again.")
+	}
+	if len(body) > MaxBody {
+		return tooLarge()
+	}
+	if len(body) == 0 {
+		return nil
+	}
+	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil && r.Header.Get("Content-Type") != "" {
+		return problem.New(problem.UnsupportedMediaType, "The Content-Type cannot be read; send application/json.")
+	}
+	body, err = st.asJSON(kind, params, body)
+	if err != nil {
+		return err
+	}
+	st.body = body
+	r.Header.Set("Content-Type", "application/json")
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return nil
+}
+
+func (st *state) asJSON(kind string, params map[string]string, body []byte) ([]byte, error) {
+	trimmed := bytes.TrimLeft(body, " \t\r\n")
+	looksJSON := len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[')
+	switch {
+	case kind == "" || kind == "application/json" || strings.HasSuffix(kind, "+json") || kind == "text/json",
+		// curl -d without a header sends JSON under this type.
+		kind == "application/x-www-form-urlencoded" && looksJSON:
+		return body, checkJSON(body)
+	case kind == "application/x-www-form-urlencoded":
+		st.form = true
+		v, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{{Loc: []any{"body"}, Msg: "Not a valid form", Type: "form_invalid"}}}
+		}
+		return formJSON(v)
+	case kind == "multipart/form-data":
+		st.form = true
+		f, err := multipart.NewReader(bytes.NewReader(body), params["boundary"]).ReadForm(MaxBody)
+		if err != nil {
+			return nil, &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{{Loc: []any{"body"}, Msg: "Not a valid multipart form", Type: "form_invalid"}}}
+		}
+		return formJSON(f.Value)
+	default:
+		return nil, problem.New(problem.UnsupportedMediaType, "Content-Type %q is not supported; send application/json.", clip(kind, 100))
+	}
+}
+
+func formJSON(v url.Values) ([]byte, error) {
+	m := make(map[string]string, len(v))
+	for k := range v {
+		m[k] = v.Get(k)
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	return b, checkJSON(b)
+}
+
+// checkJSON refuses what the decoder would silently mend or choke on.
+func checkJSON(b []byte) error {
+	bad := func(msg, typ string) error {
+		return &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{{Loc: []any{"body"}, Msg: msg, Type: typ}}}
+	}
+	if !utf8.Valid(b) {
+		return bad("Not valid UTF-8", "utf8_invalid")
+	}
+	if depth(b) > MaxDepth {
+		return bad(fmt.Sprintf("Nested deeper than %d levels", MaxDepth), "too_deep")
+	}
+	return nil
+}
+
+// depth returns the nesting of the JSON text b, without judging the rest.
+func depth(b []byte) int {
+	deepest, d, inString := 0, 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			d++
+			deepest = max(deepest, d)
+		case c == '}' || c == ']':
+			d--
+		}
+	}
+	return deepest
+}
+
+// requestID returns the caller's X-Request-Id when it is safe to log, else a
+// new one.
+func (a *API) requestID(r *http.Request) string {
+	s := r.Header.Get("X-Request-Id")
+	if s == "" || len(s) > 64 || strings.ContainsFunc(s, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.')
+	}) {
+		return a.o.NewID()
+	}
+	return s
+}
+
+func (a *API) cors(h http.Header, r *http.Request) {
+	origin := r.Header.Get("Origin")
+	if origin == "" || len(a.o.Origins) == 0 {
+		return
+	}
+	if !slices.Contains(a.o.Origins, "*") && !slices.Contains(a.o.Origins, origin) {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Allow-Credentials", "true")
+	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, If-Match, X-API-Key, X-Build-Attempt, X-Request-Id")
+	h.Set("Access-Control-Expose-Headers", "ETag, Idempotent-Replayed, Link, Retry-After, X-Request-Id")
+	h.Add("Vary", "Origin")
+}
+
+// log writes the one line of a request. It never holds a credential, a query
+// or a body.
+func (a *API) log(r *http.Request, st *state, status int, took time.Duration) {
+	level := slog.LevelInfo
+	if status >= 500 {
+		level = slog.LevelError
+	}
+	if !a.o.Log.Enabled(r.Context(), level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 8)
+	attrs = append(attrs, slog.String("request_id", st.ID), slog.String("method", clip(r.Method, 20)), slog.String("path", clip(r.URL.Path, 200)),
+		slog.Int("status", status), slog.Int64("us", took.Microseconds()))
+	if st.op != "" {
+		attrs = append(attrs, slog.String("op", st.op))
+	}
+	if st.Caller != nil {
+		attrs = append(attrs, slog.String("caller", st.Caller.Username), slog.String("credential", st.Caller.Credential))
+	}
+	if st.cause != nil {
+		attrs = append(attrs, slog.String("cause", st.cause.Error()))
+	}
+	a.o.Log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+func write(w http.ResponseWriter, e *Error) {
+	h := w.Header()
+	for k, vs := range e.GetHeaders() {
+		h[k] = vs
+	}
+	h.Set("Content-Type", "application/json")
+	w.WriteHeader(e.GetStatus())
+	_, _ = w.Write(e.body())
+}
+
+// A recorder remembers the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}

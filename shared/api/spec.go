@@ -1,0 +1,186 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"bldst/shared/auth"
+	"bldst/shared/problem"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// What the OpenAPI document says of the API as a whole. Version is the
+// interface's; the product has its own.
+const (
+	Title       = "Build State API"
+	Version     = "1.0.0"
+	Description = "REST API for managing multi-cloud IaaS image build states"
+)
+
+// Tags are the sections of the document, in their order.
+var Tags = []string{"Health", "Authentication", "Users", "Projects", "State Codes", "Platforms", "OS Versions", "Image Types",
+	"Cloud Providers", "OS Distributions", "Image Variants", "Builds", "Dashboard", "Artifacts", "Variables", "Resume", "Jobs", "Audit", "default"}
+
+// always are the problems every endpoint may answer with.
+var always = []problem.Kind{problem.Internal, problem.Unavailable}
+
+// document completes what the framework derived from the Go types of op:
+// scope, examples and error answers.
+func (a *API) document(op Op) {
+	spec := a.huma.OpenAPI()
+	o := operationOf(spec.Paths[op.Path], op.Method)
+	nullable(spec, o)
+	scopeDoc(o, op)
+	example(o.RequestBody, op.Request)
+	for code, r := range o.Responses {
+		if code == strconv.Itoa(max(op.Status, http.StatusOK)) && op.Answer != nil && r.Content["application/json"] != nil {
+			r.Content["application/json"].Example = plain(op.Answer)
+		}
+	}
+	delete(o.Responses, "default")
+	for _, k := range op.answers() {
+		errorDoc(spec, o, k)
+	}
+	if op.Form && o.RequestBody != nil {
+		json := o.RequestBody.Content["application/json"]
+		for _, ct := range []string{"application/x-www-form-urlencoded", "multipart/form-data"} {
+			o.RequestBody.Content[ct] = &huma.MediaType{Schema: json.Schema}
+		}
+	}
+}
+
+// answers are the kinds op may answer with.
+func (op Op) answers() []problem.Kind {
+	ks := slices.Concat(op.Problems, always)
+	if op.Scope != auth.Public {
+		ks = append(ks, problem.Unauthorized, problem.Forbidden)
+	}
+	if op.Method == http.MethodPost || op.Method == http.MethodPut || op.Method == http.MethodPatch {
+		ks = append(ks, problem.Invalid, problem.TooLarge, problem.UnsupportedMediaType)
+	}
+	if op.Method == http.MethodPost {
+		ks = append(ks, problem.Conflict)
+	}
+	if op.Method == http.MethodGet && op.Scope != auth.Public {
+		ks = append(ks, problem.Invalid)
+	}
+	return ks
+}
+
+func operationOf(p *huma.PathItem, method string) *huma.Operation {
+	switch method {
+	case http.MethodGet:
+		return p.Get
+	case http.MethodPost:
+		return p.Post
+	case http.MethodPut:
+		return p.Put
+	case http.MethodPatch:
+		return p.Patch
+	default:
+		return p.Delete
+	}
+}
+
+// nullable lets callers send null for every field that is not required: older
+// clients send null for "not supplied".
+func nullable(spec *huma.OpenAPI, o *huma.Operation) {
+	if o.RequestBody == nil || o.RequestBody.Content["application/json"] == nil {
+		return
+	}
+	s := o.RequestBody.Content["application/json"].Schema
+	if s.Ref != "" {
+		s = spec.Components.Schemas.SchemaFromRef(s.Ref)
+	}
+	for name, prop := range s.Properties {
+		if !slices.Contains(s.Required, name) && prop.Ref == "" {
+			prop.Nullable = true
+		}
+	}
+}
+
+func scopeDoc(o *huma.Operation, op Op) {
+	if o.Description != "" {
+		o.Description += "\n\n"
+	}
+	switch op.Scope {
+	case auth.Public:
+		o.Description += "No credential needed."
+		o.Security = []map[string][]string{}
+		return
+	case auth.Any:
+		o.Description += "Any valid credential."
+	default:
+		o.Description += fmt.Sprintf("Scope: %s.", op.Scope)
+	}
+	o.Security = []map[string][]string{{"apiKey": {}}, {"bearer": {}}}
+	if o.Extensions == nil {
+		o.Extensions = map[string]any{}
+	}
+	o.Extensions["x-scope"] = string(op.Scope)
+}
+
+func example(b *huma.RequestBody, v any) {
+	if b != nil && v != nil && b.Content["application/json"] != nil {
+		b.Content["application/json"].Example = plain(v)
+	}
+}
+
+func errorDoc(spec *huma.OpenAPI, o *huma.Operation, k problem.Kind) {
+	code := strconv.Itoa(k.Status())
+	ex := map[string]any{"detail": exampleDetail(k), "code": string(k), "request_id": "0193b5a0-7c1e-7a52-9d5c-3f2f6a1b2c3d"}
+	if r := o.Responses[code]; r != nil && r.Content["application/json"] != nil {
+		r.Content["application/json"].Examples[string(k)] = &huma.Example{Value: ex}
+		return
+	}
+	schema := spec.Components.Schemas.Schema(errorType, true, "Error")
+	o.Responses[code] = &huma.Response{Description: http.StatusText(k.Status()), Content: map[string]*huma.MediaType{
+		"application/json": {Schema: schema, Examples: map[string]*huma.Example{string(k): {Value: ex}}}}}
+}
+
+func exampleDetail(k problem.Kind) any {
+	switch k {
+	case problem.Invalid:
+		return []map[string]any{{"loc": []any{"body", "name"}, "msg": "Field required", "type": "missing"}}
+	case problem.Unauthorized:
+		return "Authentication required. Use Bearer token or X-API-Key."
+	case problem.Forbidden:
+		return "Write permission required"
+	case problem.Internal:
+		return "Internal Server Error"
+	default:
+		return http.StatusText(k.Status())
+	}
+}
+
+// plain turns an example of any Go type into the JSON a caller sees.
+func plain(v any) any {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("example %T: %v", v, err))
+	}
+	var out any
+	if err := json.Unmarshal(b, &out); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+// Spec returns the OpenAPI 3.1 document of every endpoint, indented.
+func (a *API) Spec() ([]byte, error) {
+	spec := a.huma.OpenAPI()
+	spec.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"apiKey": {Type: "apiKey", In: "header", Name: "X-API-Key", Description: "Looked at first."},
+		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "From POST /token."},
+	}
+	spec.Tags = nil
+	for _, t := range Tags {
+		spec.Tags = append(spec.Tags, &huma.Tag{Name: t})
+	}
+	b, err := json.MarshalIndent(spec, "", " ")
+	return append(b, '\n'), err
+}

@@ -1,0 +1,79 @@
+package build
+
+import "time"
+
+// A Step is what the state machine does next with a build: the value of
+// "next" in its input, routed by events/asl/build.asl.json.
+type Step string
+
+// The steps of the machine.
+const (
+	Await   Step = "await"   // wait for a report
+	Decide  Step = "decide"  // the build failed: what now?
+	Backoff Step = "backoff" // wait, then resume
+	Done    Step = "done"    // completed or cancelled, or another execution drives it
+	GiveUp  Step = "fail"    // nobody will resume it here
+)
+
+// Steps lists every step; the test of the definition walks it.
+var Steps = []Step{Await, Decide, Backoff, Done, GiveUp}
+
+// A Drive is what the machine knows of a build while it waits: the answer of
+// every task, the input of the next.
+type Drive struct {
+	BuildID   string `json:"build_id"`
+	Revision  int64  `json:"revision"`
+	Attempt   int    `json:"attempt"`
+	State     int    `json:"state_code"`
+	Status    Status `json:"status"`
+	Next      Step   `json:"next"`
+	Heartbeat int    `json:"heartbeat_seconds"` // of the wait
+	Timeout   int    `json:"timeout_seconds"`
+	Delay     int    `json:"delay_seconds"`
+	Reason    string `json:"reason,omitempty"`
+	// AttachedTo is the execution that drives the build, when it is another.
+	AttachedTo string `json:"attached_to,omitempty"`
+}
+
+// Grace is how much longer than its window a worker may be silent before it is
+// failed: a beat needs a moment to get to the machine.
+const Grace = 30 * time.Second
+
+// PersonWait is how long a failed build waits for a person before its
+// execution ends; the build can still be resumed after that.
+const PersonWait = 90 * 24 * time.Hour
+
+// Drive returns what the machine does with b now. Whether the machine must
+// decide about a failure is the caller's to say: Decide is asked once for each.
+func (b *Build) Drive(rules Rules, now time.Time) Drive {
+	d := Drive{BuildID: b.ID, Revision: b.Rev, Attempt: b.Attempt, State: b.Current, Status: b.Status, Next: Await}
+	switch {
+	case b.Status.Final() || b.DeactivatedAt != nil:
+		d.Next = Done
+	case b.Status == Failed:
+		d.Next = Decide
+	}
+	d.Heartbeat, d.Timeout = b.wait(rules, now)
+	return d
+}
+
+// wait returns the limits of a wait for the next report, in seconds. Only a
+// worker that said who it is has promised to beat; others have until the
+// state's limit.
+func (b *Build) wait(rules Rules, now time.Time) (heartbeat, timeout int) {
+	if b.Status == Failed {
+		return seconds(PersonWait), seconds(PersonWait)
+	}
+	window, limit := rules.Windows(b.Current)
+	if b.Deadline != nil {
+		limit = b.Deadline.Sub(now)
+	}
+	timeout = max(1, seconds(limit))
+	heartbeat = timeout
+	if l := b.Lease; l != nil && l.Attempt == b.Attempt && b.Status == InProgress {
+		heartbeat = min(timeout, seconds(window+Grace))
+	}
+	return heartbeat, timeout
+}
+
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

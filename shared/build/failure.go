@@ -1,0 +1,122 @@
+package build
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"bldst/shared/api"
+	"bldst/shared/problem"
+)
+
+// A FailureIn is the body of POST /builds/{id}/failure and /failures.
+type FailureIn struct {
+	StateCode    api.IntOrString `json:"state_code,omitzero" doc:"Where it failed; default: where the build is."`
+	State        api.IntOrString `json:"state,omitzero" doc:"Alias of state_code."`
+	StateName    string          `json:"state_name,omitempty" maxLength:"100"`
+	ErrorMessage string          `json:"error_message" required:"true" minLength:"1" maxLength:"8000"`
+	ErrorDetails json.RawMessage `json:"error_details,omitempty"`
+	Details      json.RawMessage `json:"details,omitempty" doc:"Alias of error_details."`
+	Metadata     json.RawMessage `json:"metadata,omitempty" doc:"Alias of error_details."`
+	ErrorCode    string          `json:"error_code,omitempty" maxLength:"200"`
+	Component    string          `json:"component,omitempty" maxLength:"200" doc:"packer, ansible, concourse ..."`
+	FailureType  string          `json:"failure_type,omitempty" maxLength:"200"`
+	IsRetryable  *bool           `json:"is_retryable,omitempty"`
+	FailureClass string          `json:"failure_class,omitempty" enum:"transient,persistent,quota,stalled,timed_out,aborted,unknown" doc:"Default: derived from the rest."`
+	RetryAttempt *int            `json:"retry_attempt,omitempty" minimum:"0" maximum:"1000000"`
+	ExitCode     *int            `json:"exit_code,omitempty"`
+	Attempt      *int            `json:"attempt,omitempty" minimum:"1" maximum:"1000000"`
+	Worker       string          `json:"worker,omitempty" maxLength:"200"`
+	Target       string          `json:"target,omitempty" maxLength:"200"`
+}
+
+// A FailureRow is one failure as callers read it.
+type FailureRow struct {
+	ID           string          `json:"id"`
+	BuildID      string          `json:"build_id"`
+	StateCode    int             `json:"state_code"`
+	State        int             `json:"state" doc:"Same as state_code."`
+	FailureType  string          `json:"failure_type,omitempty"`
+	FailureClass Class           `json:"failure_class"`
+	ErrorMessage string          `json:"error_message"`
+	ErrorCode    string          `json:"error_code,omitempty"`
+	ErrorDetails json.RawMessage `json:"error_details,omitempty"`
+	Component    string          `json:"component,omitempty"`
+	IsRetryable  *bool           `json:"is_retryable,omitempty"`
+	RetryAttempt int             `json:"retry_attempt"`
+	ExitCode     *int            `json:"exit_code,omitempty"`
+	Attempt      int             `json:"attempt"`
+	Worker       string          `json:"worker,omitempty"`
+	Target       string          `json:"target,omitempty"`
+	Resolved     bool            `json:"resolved" doc:"The state was completed since."`
+	Resolution   string          `json:"resolution_notes,omitempty"`
+	Status       Status          `json:"status" doc:"Of the build."`
+	CreatedAt    time.Time       `json:"created_at"`
+	ResolvedAt   *time.Time      `json:"resolved_at,omitempty"`
+}
+
+// Fail applies the failure in to b: the build stays where it failed, its
+// status becomes failed. A failed build may fail again, in the same attempt.
+func (b *Build) Fail(in FailureIn, rules Rules, now time.Time) (Entry, error) {
+	if err := b.open(); err != nil {
+		return Entry{}, err
+	}
+	attempt := 0
+	if in.Attempt != nil {
+		attempt = *in.Attempt
+	}
+	if err := b.fence(attempt); err != nil {
+		return Entry{}, err
+	}
+	code := Code{Number: b.Current}
+	where := ReportIn{StateCode: in.StateCode, State: in.State, StateName: in.StateName}
+	if where.StateCode.IsSet() || where.State.IsSet() || where.StateName != "" {
+		var err error
+		if code, err = where.code(b.Current, rules); err != nil {
+			return Entry{}, err
+		}
+	}
+	details := in.ErrorDetails
+	for _, alias := range []json.RawMessage{in.Details, in.Metadata} {
+		if isNull(details) {
+			details = alias
+		}
+	}
+	if isNull(details) {
+		details = nil
+	}
+	if len(details) > MaxMetadata {
+		return Entry{}, problem.New(problem.TooLarge, "error_details is larger than %d bytes; store it elsewhere and send its address.", MaxMetadata)
+	}
+	class := ClassOf(Signs{Class: Class(in.FailureClass), Retryable: in.IsRetryable, Code: in.ErrorCode, Type: in.FailureType, Message: in.ErrorMessage, ExitCode: in.ExitCode})
+	retry := b.Attempt
+	if in.RetryAttempt != nil {
+		retry = *in.RetryAttempt
+	}
+	b.mark(code.Number, Failed, "", now)
+	b.Current, b.Message = code.Number, in.ErrorMessage
+	b.fail(code.Number, class, now)
+	b.Deadline = nil
+	return NewEntry(FailureReported, FailureRow{
+		StateCode: code.Number, State: code.Number, FailureType: in.FailureType, FailureClass: class, ErrorMessage: in.ErrorMessage,
+		ErrorCode: in.ErrorCode, ErrorDetails: details, Component: in.Component, IsRetryable: in.IsRetryable, RetryAttempt: retry,
+		ExitCode: in.ExitCode, Attempt: b.Attempt, Worker: in.Worker, Target: in.Target, Status: Failed,
+	})
+}
+
+// failureRow returns the failure the entry holds, given the build as it is: a
+// failure is resolved when its state was completed since.
+func failureRow(e Entry, b *Build) (FailureRow, error) {
+	var row FailureRow
+	if err := json.Unmarshal(e.Data, &row); err != nil {
+		return row, fmt.Errorf("history row %d of build %s: %w", e.Seq, e.BuildID, err)
+	}
+	row.ID, row.BuildID, row.CreatedAt = e.ID, e.BuildID, e.At
+	if m := b.Marks[row.StateCode]; m.Status == Completed && m.End >= e.At.Unix() {
+		at := time.Unix(m.End, 0).UTC()
+		row.Resolved, row.ResolvedAt = true, &at
+		row.Resolution = "State " + strconv.Itoa(row.StateCode) + " was completed in attempt " + strconv.Itoa(m.Attempt) + "."
+	}
+	return row, nil
+}

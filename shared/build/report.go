@@ -1,0 +1,297 @@
+package build
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"bldst/shared/api"
+	"bldst/shared/problem"
+)
+
+// A ReportIn is the body of POST /builds/{id}/state and /states, in every
+// generation: state_code, state or state_name say where, status how.
+type ReportIn struct {
+	StateCode api.IntOrString `json:"state_code,omitzero" doc:"0-100, or the name of a state."`
+	State     api.IntOrString `json:"state,omitzero" doc:"Alias of state_code."`
+	StateName string          `json:"state_name,omitempty" maxLength:"100" doc:"The name of a state, from the project's state codes or built in."`
+	Status    string          `json:"status,omitempty" maxLength:"1000" doc:"pending, in_progress, completed, failed or cancelled (and older words for them). Any other text is kept as the message."`
+	Message   string          `json:"message,omitempty" maxLength:"4000"`
+	Metadata  json.RawMessage `json:"metadata,omitempty"`
+
+	ArtifactStorageType string          `json:"artifact_storage_type,omitempty" maxLength:"50" doc:"s3, nfs, ebs, ceph, azure-blob, gcs, local ..."`
+	ArtifactStoragePath string          `json:"artifact_storage_path,omitempty" maxLength:"2000"`
+	ArtifactSizeBytes   *int64          `json:"artifact_size_bytes,omitempty" minimum:"0"`
+	ArtifactChecksum    string          `json:"artifact_checksum,omitempty" maxLength:"128"`
+	ArtifactMetadata    json.RawMessage `json:"artifact_metadata,omitempty"`
+
+	StartTime    *time.Time `json:"start_time,omitempty"`
+	EndTime      *time.Time `json:"end_time,omitempty"`
+	ErrorMessage string     `json:"error_message,omitempty" maxLength:"4000"`
+	RetryCount   *int       `json:"retry_count,omitempty" minimum:"0" maximum:"1000000"`
+
+	Attempt     *int   `json:"attempt,omitempty" minimum:"1" maximum:"1000000" doc:"The attempt the worker belongs to; a report of a replaced one is refused. Also as header X-Build-Attempt."`
+	Worker      string `json:"worker,omitempty" maxLength:"200" doc:"Who reports. With it the worker gets a lease."`
+	Target      string `json:"target,omitempty" maxLength:"200" doc:"The part of the state this is about, e.g. a region."`
+	Fingerprint string `json:"fingerprint,omitempty" maxLength:"200" doc:"Of the state's inputs."`
+}
+
+// A Report says that a build is in a state, and how that state is going.
+type Report struct {
+	ReportIn
+	At      int    // where
+	How     Status // how
+	Text    string // what to show a person
+	Attempt int    // of the worker; 0 when it did not say
+}
+
+// words are what callers have called the statuses.
+var words = map[string]Status{
+	"pending": Pending, "queued": Pending,
+	"in_progress": InProgress, "in-progress": InProgress, "running": InProgress, "started": InProgress,
+	"completed": Completed, "complete": Completed, "success": Completed, "succeeded": Completed, "skipped": Completed,
+	"failed": Failed, "failure": Failed, "error": Failed,
+	"cancelled": Cancelled, "canceled": Cancelled,
+}
+
+// ParseStatus returns the status word stands for.
+func ParseStatus(word string) (Status, bool) {
+	s, ok := words[strings.ToLower(strings.TrimSpace(word))]
+	return s, ok
+}
+
+// Normalise is the one place that knows the spellings of a report. current is
+// where the build is, for names that stand for no progress.
+func (in ReportIn) Normalise(current int, rules Rules) (Report, error) {
+	r := Report{ReportIn: in, Text: in.Message}
+	code, err := in.code(current, rules)
+	if err != nil {
+		return r, err
+	}
+	r.At = code.Number
+	status, known := ParseStatus(in.Status)
+	switch {
+	case known:
+		r.How = status
+	case code.Cancels:
+		r.How = Cancelled
+	case code.Error:
+		r.How = Failed
+	case in.Status == "" && code.Final, r.At == LastState:
+		r.How = Completed
+	default:
+		r.How = InProgress
+	}
+	if !known && in.Status != "" {
+		r.Text = strings.TrimSuffix(in.Status+": "+in.Message, ": ")
+	}
+	if r.Text == "" {
+		r.Text = in.ErrorMessage
+	}
+	if in.Attempt != nil {
+		r.Attempt = *in.Attempt
+	}
+	return r, nil
+}
+
+// code returns the state the report is about.
+func (in ReportIn) code(current int, rules Rules) (Code, error) {
+	for _, v := range []api.IntOrString{in.StateCode, in.State, {Word: in.StateName}} {
+		switch {
+		case v.Int != nil:
+			if *v.Int < FirstState || *v.Int > LastState {
+				return Code{}, problem.BadField("state_code", "out_of_range", "A state code is a number from 0 to 100")
+			}
+			return Code{Number: *v.Int}, nil
+		case v.Word != "":
+			code, err := rules.Code(v.Word)
+			if code.Error || code.Cancels {
+				code.Number = current
+			}
+			return code, err
+		}
+	}
+	return Code{}, problem.Missing("state_code")
+}
+
+// Advance applies r to b: which status may follow which, what is remembered of
+// the state, and when a build ends or is taken up again. It returns the entry
+// for the history. Refused when the build has ended, StaleAttempt when the
+// report belongs to an attempt that was replaced.
+func (b *Build) Advance(r Report, rules Rules, now time.Time) (Entry, error) {
+	if err := b.open(); err != nil {
+		return Entry{}, err
+	}
+	if err := b.fence(r.Attempt); err != nil {
+		return Entry{}, err
+	}
+	if b.Status == Failed && r.How != Failed && r.How != Cancelled {
+		b.reopen()
+	}
+	b.mark(r.At, r.How, r.Fingerprint, now)
+	b.Current, b.Message = r.At, r.Text
+	switch {
+	case r.How == Failed:
+		b.fail(r.At, ClassOf(Signs{Message: r.Text}), now)
+	case r.How == Cancelled:
+		b.end(Cancelled, now)
+	case r.How == Completed && (r.At == LastState || rules.Final(r.At)):
+		b.complete(r.At)
+		b.end(Completed, now)
+	case r.How == Completed:
+		b.complete(r.At)
+		b.go_(InProgress, now)
+	case r.How == Pending && b.Status == Pending:
+	default:
+		b.go_(InProgress, now)
+	}
+	b.watch(rules, now)
+	return b.stateEntry(r, now)
+}
+
+// open refuses when nothing may follow.
+func (b *Build) open() error {
+	if b.Status.Final() {
+		return problem.New(problem.Refused, "Cannot transition a %s build.", b.Status)
+	}
+	return nil
+}
+
+// fence refuses a worker of a replaced attempt. An attempt of 0 is a caller
+// that does not know attempts: it acts on the current one.
+func (b *Build) fence(attempt int) error {
+	switch {
+	case attempt == 0 || attempt == b.Attempt:
+		return nil
+	case attempt < b.Attempt:
+		return problem.New(problem.StaleAttempt, "Attempt %d was replaced by attempt %d; stop working on this build.", attempt, b.Attempt)
+	default:
+		return problem.BadField("attempt", "out_of_range", "The build is at attempt %d; there is no attempt %d", b.Attempt, attempt)
+	}
+}
+
+// reopen begins the next attempt of a failed build.
+func (b *Build) reopen() {
+	b.Attempt++
+	b.EndTime, b.FailedState, b.FailureClass, b.Cancelling = nil, nil, "", false
+}
+
+func (b *Build) go_(s Status, now time.Time) {
+	b.Status = s
+	if b.StartTime == nil {
+		b.StartTime = &now
+	}
+}
+
+func (b *Build) fail(code int, class Class, now time.Time) {
+	b.end(Failed, now)
+	b.FailedState, b.FailureClass = &code, class
+}
+
+func (b *Build) complete(code int) { b.LastCompleted = &code }
+
+func (b *Build) end(s Status, now time.Time) {
+	b.go_(s, now)
+	b.EndTime = &now
+}
+
+// mark remembers that the state code is going as how.
+func (b *Build) mark(code int, how Status, fingerprint string, now time.Time) {
+	m := b.Marks[code]
+	if m.Begin == 0 || m.End != 0 || m.Attempt != b.Attempt {
+		m.Begin, m.End, m.Tries = now.Unix(), 0, m.Tries+1
+	}
+	if how != InProgress && how != Pending {
+		m.End = now.Unix()
+	}
+	m.Status, m.Attempt = how, b.Attempt
+	if fingerprint != "" {
+		m.Fingerprint = fingerprint
+	}
+	if b.Marks == nil {
+		b.Marks = Marks{}
+	}
+	b.Marks[code] = m
+}
+
+// watch sets until when something must be heard of the state the build is in.
+func (b *Build) watch(rules Rules, now time.Time) {
+	b.Deadline = nil
+	if b.Status != InProgress {
+		return
+	}
+	if _, limit := rules.Windows(b.Current); limit > 0 {
+		until := now.Add(limit)
+		b.Deadline = &until
+	}
+}
+
+// stateEntry returns the entry of a report that was applied to b.
+func (b *Build) stateEntry(r Report, now time.Time) (Entry, error) {
+	m := b.Marks[r.At]
+	row := StateRow{
+		StateCode: r.At, State: r.At, Status: r.How, Message: r.Text, Metadata: r.Metadata,
+		ArtifactStorageType: r.ArtifactStorageType, ArtifactStoragePath: r.ArtifactStoragePath,
+		ArtifactSizeBytes: r.ArtifactSizeBytes, ArtifactChecksum: r.ArtifactChecksum, ArtifactMetadata: r.ArtifactMetadata,
+		StartTime: time.Unix(m.Begin, 0).UTC(), EndTime: r.EndTime, ErrorMessage: r.ErrorMessage, RetryCount: b.Marks.Retries(r.At),
+		Attempt: b.Attempt, Worker: r.Worker, Target: r.Target, Fingerprint: r.Fingerprint,
+	}
+	if r.StartTime != nil {
+		row.StartTime = r.StartTime.UTC()
+	}
+	if r.RetryCount != nil {
+		row.RetryCount = *r.RetryCount
+	}
+	if row.EndTime == nil && m.End != 0 {
+		end := time.Unix(m.End, 0).UTC()
+		row.EndTime = &end
+	}
+	if row.EndTime != nil {
+		end := row.EndTime.UTC()
+		secs := int64(end.Sub(row.StartTime).Seconds())
+		row.EndTime, row.Duration = &end, &secs
+	}
+	if r.How == Failed && row.ErrorMessage == "" {
+		row.ErrorMessage = r.Text
+	}
+	return NewEntry(StateReported, row)
+}
+
+// A StateRow is one report as callers read it.
+type StateRow struct {
+	ID                  string          `json:"id,omitempty"`
+	BuildID             string          `json:"build_id,omitempty"`
+	StateCode           int             `json:"state_code"`
+	State               int             `json:"state" doc:"Same as state_code."`
+	StateName           string          `json:"state_name,omitempty"`
+	Status              Status          `json:"status" doc:"Of the state, not of the build."`
+	Message             string          `json:"message,omitempty"`
+	Metadata            json.RawMessage `json:"metadata,omitempty"`
+	ArtifactStorageType string          `json:"artifact_storage_type,omitempty"`
+	ArtifactStoragePath string          `json:"artifact_storage_path,omitempty"`
+	ArtifactSizeBytes   *int64          `json:"artifact_size_bytes,omitempty"`
+	ArtifactChecksum    string          `json:"artifact_checksum,omitempty"`
+	ArtifactMetadata    json.RawMessage `json:"artifact_metadata,omitempty"`
+	StartTime           time.Time       `json:"start_time"`
+	EndTime             *time.Time      `json:"end_time,omitempty"`
+	Duration            *int64          `json:"duration_seconds,omitempty"`
+	ErrorMessage        string          `json:"error_message,omitempty"`
+	RetryCount          int             `json:"retry_count"`
+	Attempt             int             `json:"attempt"`
+	Worker              string          `json:"worker,omitempty"`
+	Target              string          `json:"target,omitempty"`
+	Fingerprint         string          `json:"fingerprint,omitempty"`
+	Timestamp           time.Time       `json:"timestamp,omitzero"`
+	CreatedAt           time.Time       `json:"created_at,omitzero"`
+}
+
+// stateRow returns the report the entry holds.
+func stateRow(e Entry) (StateRow, error) {
+	var row StateRow
+	if err := json.Unmarshal(e.Data, &row); err != nil {
+		return row, fmt.Errorf("history row %d of build %s: %w", e.Seq, e.BuildID, err)
+	}
+	row.ID, row.BuildID, row.Timestamp, row.CreatedAt = e.ID, e.BuildID, e.At, e.At
+	return row, nil
+}

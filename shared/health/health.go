@@ -1,0 +1,135 @@
+// Package health says whether the service can do its work. Every generation of
+// the API had its own shapes; the answers here are their union.
+package health
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"bldst/shared/auth"
+	"bldst/shared/problem"
+)
+
+// A Table is what readiness depends on.
+type Table interface {
+	// Ping reports why the table cannot be read.
+	Ping(ctx context.Context) error
+}
+
+// patience is how long the table may take to count as there.
+const patience = 2 * time.Second
+
+// A Service answers for the process that began at Started.
+type Service struct {
+	Table   Table
+	Log     *slog.Logger
+	Now     func() time.Time
+	Started time.Time
+}
+
+// A Refusal is what answers of a service that is not ready carry in addition,
+// so that they are errors like all others. It is zero otherwise.
+type Refusal struct {
+	Detail    string       `json:"detail,omitempty"`
+	Code      problem.Kind `json:"code,omitempty"`
+	RequestID string       `json:"request_id,omitempty"`
+}
+
+// check reads the table once.
+func (s *Service) check(ctx context.Context) Refusal {
+	tight, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := s.Table.Ping(tight); err != nil {
+		s.Log.WarnContext(ctx, "the table cannot be read", "request_id", auth.RequestOf(ctx).ID, "cause", err.Error())
+		return Refusal{Detail: "The table cannot be read; try again later.", Code: problem.Unavailable, RequestID: auth.RequestOf(ctx).ID}
+	}
+	return Refusal{}
+}
+
+// ok reports whether there is nothing to refuse.
+func (r Refusal) ok() bool { return r.Code == "" }
+
+// status returns the status of the answer that carries r.
+func (r Refusal) status() int {
+	if r.ok() {
+		return 200
+	}
+	return r.Code.Status()
+}
+
+// word returns good or bad.
+func (r Refusal) word(good, bad string) string {
+	if r.ok() {
+		return good
+	}
+	return bad
+}
+
+// A Root is the answer of /.
+type Root struct {
+	Message string `json:"message" example:"Build State API"`
+	Version string `json:"version" example:"1.0.0"`
+	Status  string `json:"status" example:"healthy"`
+	Service string `json:"service" example:"build-state-api"`
+}
+
+// A Health is the answer of /health and /health/liveness.
+type Health struct {
+	Status    string    `json:"status" example:"healthy"`
+	Timestamp time.Time `json:"timestamp"`
+	Refusal
+}
+
+// A Ready is the answer of /ready.
+type Ready struct {
+	Ready     bool      `json:"ready"`
+	Status    string    `json:"status" enum:"ready,unready"`
+	Database  string    `json:"database" enum:"connected,disconnected"`
+	Cache     string    `json:"cache" example:"disabled" doc:"There is no cache that could fail."`
+	Redis     bool      `json:"redis" doc:"The same as ready."`
+	Overall   bool      `json:"overall" doc:"The same as ready."`
+	Timestamp time.Time `json:"timestamp"`
+	Refusal
+}
+
+// A Readiness is the answer of /health/readiness.
+type Readiness struct {
+	Status    string    `json:"status" enum:"ready,unready"`
+	Database  string    `json:"database" enum:"ok,unavailable"`
+	Cache     string    `json:"cache" example:"ok"`
+	Timestamp time.Time `json:"timestamp"`
+	Refusal
+}
+
+// A Status is the answer of /status.
+type Status struct {
+	Version       string      `json:"version" example:"1.0.0"`
+	Uptime        int         `json:"uptime" doc:"Seconds since this instance started."`
+	Status        string      `json:"status" enum:"running,degraded"`
+	OverallStatus string      `json:"overall_status" enum:"healthy,unhealthy"`
+	Database      Database    `json:"database"`
+	Cache         Cache       `json:"cache"`
+	Components    []Component `json:"components"`
+	Timestamp     time.Time   `json:"timestamp"`
+	Refusal
+}
+
+// A Database is the table in a Status.
+type Database struct {
+	Type        string `json:"type" example:"dynamodb"`
+	Status      string `json:"status" enum:"connected,disconnected"`
+	BuildsCount *int   `json:"builds_count" doc:"Always null; see /dashboard/summary."`
+}
+
+// A Cache is the cache in a Status: there is none.
+type Cache struct {
+	Status string `json:"status" example:"disabled"`
+}
+
+// A Component is one part in a Status.
+type Component struct {
+	Name    string `json:"name" example:"database"`
+	Status  string `json:"status" enum:"healthy,unhealthy"`
+	Details string `json:"details" example:"The table can be read."`
+}

@@ -1,0 +1,368 @@
+package identity
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"bldst/shared/api"
+	"bldst/shared/auth"
+	"bldst/shared/problem"
+	"bldst/shared/resource"
+)
+
+const usersTag = "Users"
+
+// MountUsers adds the endpoints of users and their keys.
+func (s *Service) MountUsers(a *api.API) {
+	api.Handle(a, api.Op{ID: "create-user", Method: http.MethodPost, Path: "/users", Scope: auth.Admin, Tag: usersTag, Status: http.StatusCreated,
+		Summary: "Create a user", Description: "User name and e-mail address are unique.", Request: exampleNewUser, Answer: exampleUser}, s.createUser)
+	api.Handle(a, api.Op{ID: "list-users", Method: http.MethodGet, Path: "/users", Scope: auth.Admin, Tag: usersTag,
+		Summary: "List the users", Answer: []User{exampleUser}}, s.listUsers)
+	api.Handle(a, api.Op{ID: "get-me", Method: http.MethodGet, Path: "/users/me", Scope: auth.Any, Tag: usersTag,
+		Summary: "Who am I", Description: "The owner of the credential.", Answer: exampleUser}, s.getMe)
+	api.Handle(a, api.Op{ID: "get-my-profile", Method: http.MethodGet, Path: "/users/me/profile", Scope: auth.Any, Tag: usersTag,
+		Summary: "My profile", Description: "The owner of the credential, and its keys.", Answer: exampleProfile}, s.getMyProfile)
+	api.Handle(a, api.Op{ID: "get-user", Method: http.MethodGet, Path: "/users/{id}", Scope: auth.Admin, Tag: usersTag,
+		Summary: "Get a user", Description: "By id, user name or e-mail address.", Answer: exampleUser, Problems: []problem.Kind{problem.NotFound}}, s.getUser)
+	api.Handle(a, api.Op{ID: "update-user", Method: http.MethodPut, Path: "/users/{id}", Scope: auth.Admin, Tag: usersTag,
+		Summary:     "Change a user",
+		Description: "What is absent or null stays. is_active false deactivates the user, who can still be read: its JWTs and keys end within 10 seconds.",
+		Request:     exampleChange, Answer: exampleUser,
+		Problems: []problem.Kind{problem.NotFound, problem.Refused, problem.Conflict, problem.PreconditionFailed}}, s.updateUser)
+	api.Handle(a, api.Op{ID: "delete-user", Method: http.MethodDelete, Path: "/users/{id}", Scope: auth.Admin, Tag: usersTag, Status: http.StatusNoContent,
+		Summary: "Delete a user", Description: "Soft: the user can be restored. All its keys are revoked for good.",
+		Problems: []problem.Kind{problem.NotFound, problem.Refused, problem.PreconditionFailed}}, s.deleteUser)
+	api.Handle(a, api.Op{ID: "restore-user", Method: http.MethodPost, Path: "/users/{id}/restore", Scope: auth.Admin, Tag: usersTag,
+		Summary: "Restore a deleted user", Description: "By id. 409 when its name or e-mail address was taken meanwhile. Its keys stay revoked.",
+		Answer: exampleUser, Problems: []problem.Kind{problem.NotFound}}, s.restoreUser)
+	api.Handle(a, api.Op{ID: "get-user-profile", Method: http.MethodGet, Path: "/users/{id}/profile", Scope: auth.Any, Tag: usersTag,
+		Summary: "Get a user with its keys", Description: "Your own, or anybody's with scope admin.", Answer: exampleProfile,
+		Problems: []problem.Kind{problem.NotFound}}, s.getProfile)
+	s.mountTokens(a)
+}
+
+func (s *Service) mountTokens(a *api.API) {
+	api.Handle(a, api.Op{ID: "create-token", Method: http.MethodPost, Path: "/users/{id}/tokens", Scope: auth.Any, Tag: usersTag, Status: http.StatusCreated,
+		Summary:     "Make an API key",
+		Description: "For yourself, or for anybody with scope admin. A key cannot exceed its owner nor the credential it is made with.",
+		Request:     exampleNewToken, Answer: CreatedToken{Secret: exampleKey, Token: exampleToken},
+		Problems: []problem.Kind{problem.NotFound, problem.Refused}}, s.createToken)
+	api.Handle(a, api.Op{ID: "list-tokens", Method: http.MethodGet, Path: "/users/{id}/tokens", Scope: auth.Any, Tag: usersTag,
+		Summary: "List API keys", Description: "Your own, or anybody's with scope admin. Revoked keys are gone; the keys themselves are never shown.",
+		Answer: []Token{exampleToken}, Problems: []problem.Kind{problem.NotFound}}, s.listTokens)
+	api.Handle(a, api.Op{ID: "revoke-token", Method: http.MethodDelete, Path: "/users/{id}/tokens/{tid}", Scope: auth.Any, Tag: usersTag, Status: http.StatusNoContent,
+		Summary: "Revoke an API key", Description: "Your own, or anybody's with scope admin. The key ends within 10 seconds, for good.",
+		Problems: []problem.Kind{problem.NotFound}}, s.revokeToken)
+}
+
+type one struct {
+	ID string `path:"id" maxLength:"320" doc:"Id, user name or e-mail address; me is the caller."`
+}
+
+type createUserIn struct{ Body NewUser }
+
+func (s *Service) createUser(ctx context.Context, in *createUserIn) (*api.Object[User], error) {
+	if err := mayManage(ctx); err != nil {
+		return nil, err
+	}
+	a, err := in.Body.Account(s.now())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Users.CreateUser(ctx, a); err != nil {
+		return nil, err
+	}
+	return api.Rev(a.Rev, a.Show()), nil
+}
+
+type listUsersIn struct {
+	api.Page
+	Deleted bool `query:"include_deactivated" doc:"Deleted users too, after the others."`
+}
+
+func (s *Service) listUsers(ctx context.Context, in *listUsersIn) (*api.List[User], error) {
+	accounts, next, err := s.Users.ListUsers(ctx, in.Skip, in.Limit, in.Cursor, in.Deleted)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.List[User]{Link: in.Next(next), Body: make([]User, len(accounts))}
+	for i := range accounts {
+		out.Body[i] = accounts[i].Show()
+	}
+	return out, nil
+}
+
+type noInput struct{}
+
+func (s *Service) getMe(ctx context.Context, _ *noInput) (*api.Object[User], error) {
+	a, err := s.Users.User(ctx, auth.CallerOf(ctx).UserID, false)
+	if err != nil {
+		return nil, err
+	}
+	return api.Rev(a.Rev, a.Show()), nil
+}
+
+func (s *Service) getMyProfile(ctx context.Context, _ *noInput) (*api.Object[Profile], error) {
+	return s.profile(ctx, me)
+}
+
+type getUserIn struct {
+	one
+	Deleted bool `query:"include_deactivated" doc:"A deleted user too; by id only."`
+}
+
+func (s *Service) getUser(ctx context.Context, in *getUserIn) (*api.Object[User], error) {
+	ref, err := subject(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.Users.User(ctx, ref, in.Deleted)
+	if err != nil {
+		return nil, err
+	}
+	return api.Rev(a.Rev, a.Show()), nil
+}
+
+type updateUserIn struct {
+	one
+	api.Match
+	Body UserChange
+}
+
+func (s *Service) updateUser(ctx context.Context, in *updateUserIn) (*api.Object[User], error) {
+	ref, err := manage(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := in.Body.Check()
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.Users.ChangeUser(ctx, ref, func(a *Account) error {
+		if err := in.Match.Check(a.Rev); err != nil {
+			return err
+		}
+		was := *a
+		in.Body.Apply(a, hash, s.now())
+		return guardSelf(ctx, &was, a)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.Rev(a.Rev, a.Show()), nil
+}
+
+type deleteUserIn struct {
+	one
+	api.Match
+}
+
+func (s *Service) deleteUser(ctx context.Context, in *deleteUserIn) (*api.Empty, error) {
+	ref, err := manage(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &api.Empty{}, s.Users.DeleteUser(ctx, ref, func(a *Account) error {
+		if err := in.Match.Check(a.Rev); err != nil {
+			return err
+		}
+		return guardSelf(ctx, a, nil)
+	})
+}
+
+type restoreUserIn struct{ one }
+
+func (s *Service) restoreUser(ctx context.Context, in *restoreUserIn) (*api.Object[User], error) {
+	ref, err := manage(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.Users.RestoreUser(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return api.Rev(a.Rev, a.Show()), nil
+}
+
+type profileIn struct{ one }
+
+func (s *Service) getProfile(ctx context.Context, in *profileIn) (*api.Object[Profile], error) {
+	return s.profile(ctx, in.ID)
+}
+
+func (s *Service) profile(ctx context.Context, ref string) (*api.Object[Profile], error) {
+	ref, err := subject(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.Users.User(ctx, ref, false)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := s.Tokens.ListTokens(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	u := a.Show()
+	return api.Rev(a.Rev, Profile{User: u, UserID: u.ID, StartDate: u.CreatedAt, EndDate: u.DeactivatedAt, Tokens: tokens}), nil
+}
+
+type createTokenIn struct {
+	one
+	Body NewToken
+}
+
+func (s *Service) createToken(ctx context.Context, in *createTokenIn) (*api.Object[CreatedToken], error) {
+	ref, err := subject(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	key := s.NewKey()
+	t, err := s.Tokens.CreateToken(ctx, ref, auth.HashKey(key), func(owner *Account) (*Token, error) {
+		return s.describe(ctx, in.Body, owner)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.Object[CreatedToken]{Body: CreatedToken{Secret: key, Token: *t}}, nil
+}
+
+// describe returns the key that the caller asks for with n.
+func (s *Service) describe(ctx context.Context, n NewToken, owner *Account) (*Token, error) {
+	caller := auth.CallerOf(ctx)
+	t, err := n.Token(caller, owner, s.now())
+	if err != nil {
+		return nil, err
+	}
+	if t.Projects, err = s.Tokens.Projects(ctx, n.Projects); err != nil {
+		return nil, err
+	}
+	return t, t.bind(caller)
+}
+
+func (s *Service) listTokens(ctx context.Context, in *profileIn) (*api.List[Token], error) {
+	ref, err := subject(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.Users.User(ctx, ref, false)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := s.Tokens.ListTokens(ctx, a)
+	return &api.List[Token]{Body: tokens}, err
+}
+
+type revokeTokenIn struct {
+	one
+	TokenID string `path:"tid" maxLength:"100"`
+}
+
+func (s *Service) revokeToken(ctx context.Context, in *revokeTokenIn) (*api.Empty, error) {
+	ref, err := subject(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &api.Empty{}, s.Tokens.RevokeToken(ctx, ref, in.TokenID)
+}
+
+// manage is subject for changes of the user itself.
+func manage(ctx context.Context, ref string) (string, error) {
+	if err := mayManage(ctx); err != nil {
+		return "", err
+	}
+	return subject(ctx, ref)
+}
+
+// MountSignIn adds the endpoints that answer with a JWT. They accept JSON,
+// forms and multipart forms.
+func (s *Service) MountSignIn(a *api.API) {
+	const tag = "Authentication"
+	answer := Login{AccessToken: "eyJhbGciOiJIUzI1NiIs...", TokenType: "bearer", ExpiresIn: int(auth.TokenFor.Seconds())}
+	credentials := Credentials{Username: "alice", Password: "correct horse"}
+	problems := []problem.Kind{problem.Unauthorized}
+	api.Handle(a, api.Op{ID: "sign-in", Method: http.MethodPost, Path: "/token", Aliases: []string{"/auth/token"}, Form: true, Tag: tag,
+		Summary: "Sign in", Request: credentials, Answer: answer, Problems: problems}, s.token)
+	answer.User = &LoginUser{ID: exampleUser.ID, Username: exampleUser.Username, Email: exampleUser.Email}
+	api.Handle(a, api.Op{ID: "sign-in-password", Method: http.MethodPost, Path: "/auth/password", Form: true, Tag: tag,
+		Summary: "Sign in, and be told who you are", Request: credentials, Answer: answer, Problems: problems}, s.password)
+	api.Handle(a, api.Op{ID: "sign-in-idm", Method: http.MethodPost, Path: "/auth/idm", Form: true, Tag: tag,
+		Summary: "Sign in with the identity management", Description: "idm_token instead of a password is accepted in the development stage only.",
+		Request: IDMCredentials{Username: "alice", Password: &credentials.Password}, Answer: answer, Problems: problems}, s.idm)
+}
+
+// Credentials is the body of a sign-in.
+type Credentials struct {
+	Username string `json:"username" required:"true" maxLength:"320"`
+	Password string `json:"password" required:"true" maxLength:"1024"`
+}
+
+// IDMCredentials is the body of POST /auth/idm: a password or an idm_token.
+type IDMCredentials struct {
+	Username string  `json:"username" required:"true" maxLength:"320"`
+	Password *string `json:"password,omitempty" maxLength:"1024"`
+	IDMToken *string `json:"idm_token,omitempty" maxLength:"1024"`
+}
+
+type signInIn struct{ Body Credentials }
+
+type signInOut struct {
+	CacheControl string `header:"Cache-Control"`
+	Body         Login
+}
+
+func (s *Service) token(ctx context.Context, in *signInIn) (*signInOut, error) {
+	out, err := s.password(ctx, in)
+	if err == nil {
+		out.Body.User = nil
+	}
+	return out, err
+}
+
+func (s *Service) password(ctx context.Context, in *signInIn) (*signInOut, error) {
+	a, err := s.signIn(ctx, in.Body.Username, in.Body.Password, errPassword)
+	return s.signedIn(a, err)
+}
+
+type idmIn struct{ Body IDMCredentials }
+
+func (s *Service) idm(ctx context.Context, in *idmIn) (*signInOut, error) {
+	switch b := in.Body; {
+	case b.Password != nil:
+		return s.signedIn(s.signIn(ctx, b.Username, *b.Password, errIDM))
+	case b.IDMToken != nil:
+		return s.signedIn(s.idmSignIn(ctx, b.Username, *b.IDMToken))
+	default:
+		return nil, problem.Missing("password")
+	}
+}
+
+// signedIn answers a sign-in as a.
+func (s *Service) signedIn(a *Account, err error) (*signInOut, error) {
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.issue(a)
+	if err != nil {
+		return nil, err
+	}
+	return &signInOut{CacheControl: "no-store", Body: *l}, nil
+}
+
+// The examples in the OpenAPI document.
+var (
+	exampleTime = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	exampleName = "Alice Ito"
+	exampleUser = User{
+		Meta:     resource.Meta{ID: "0193b5a0-7c1e-7a52-9d5c-3f2f6a1b2c3d", CreatedAt: exampleTime, UpdatedAt: exampleTime},
+		Username: "alice", Email: "alice@company.com", FullName: &exampleName, Scopes: defaultScopes(false), IsActive: true,
+	}
+	exampleNewUser  = NewUser{Names: Names{FullName: &exampleName}, Username: "alice", Email: "alice@company.com", Password: "correct horse", Scopes: defaultScopes(false)}
+	exampleChange   = UserChange{Names: Names{FullName: &exampleName}}
+	exampleKey      = "bldst_0pT0Tq4l3uTj2VYyqk0T1V8cY0C2m2b1y6d0a9X8w7E"
+	exampleKeyName  = "ci"
+	exampleNewToken = NewToken{Name: &exampleKeyName, Scopes: defaultScopes(false)}
+	exampleToken    = Token{ID: "0193b5a0-7c1e-7a52-9d5c-3f2f6a1b2c3e", Name: exampleKeyName, Scopes: defaultScopes(false), Projects: []string{}, IsActive: true, CreatedAt: exampleTime}
+	exampleProfile  = Profile{User: exampleUser, UserID: exampleUser.ID, StartDate: exampleTime, Tokens: []Token{exampleToken}}
+)

@@ -1,0 +1,144 @@
+package identity
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"bldst/shared/auth"
+	"bldst/shared/id"
+	"bldst/shared/problem"
+)
+
+// A Service serves users, keys and sign-ins. All fields but DevIDM are
+// required.
+type Service struct {
+	Users  Users
+	Tokens Tokens
+	Signer *auth.Signer
+	Now    func() time.Time
+	NewID  id.Source     // ids of JWTs
+	NewKey func() string // API keys; auth.NewKey
+	DevIDM bool          // accept idm_token; only in the development stage
+}
+
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
+
+// me stands for the caller's own user wherever a user is named.
+const me = "me"
+
+// subject returns the user that ref means for the caller of ctx: anybody for
+// an administrator, only the own one for others. Forbidden before it is known
+// whether there is such a user.
+func subject(ctx context.Context, ref string) (string, error) {
+	c := auth.CallerOf(ctx)
+	switch {
+	case ref == me, ref == c.UserID:
+		return c.UserID, nil
+	case c.Allows(auth.Admin):
+		return ref, nil
+	case ref == c.Username:
+		return c.UserID, nil
+	default:
+		return "", problem.New(problem.Forbidden, "Admin permission required")
+	}
+}
+
+// mayManage refuses a credential bound to projects: a user it made could sign
+// in without the bounds.
+func mayManage(ctx context.Context) error {
+	if len(auth.CallerOf(ctx).Projects) > 0 {
+		return problem.New(problem.Forbidden, "A key bound to projects cannot change users.")
+	}
+	return nil
+}
+
+// guardSelf refuses a change by which administrators would lock themselves
+// out; was is the account before it, nil when it is to be deleted.
+func guardSelf(ctx context.Context, was, becomes *Account) error {
+	if auth.CallerOf(ctx).UserID != was.ID {
+		return nil
+	}
+	if becomes == nil || was.Active() && !becomes.Active() {
+		return problem.New(problem.Refused, "You cannot delete or deactivate yourself; ask another administrator.")
+	}
+	if has(was, auth.Admin) && !has(becomes, auth.Admin) {
+		return problem.New(problem.Refused, "You cannot take the scope admin from yourself; ask another administrator.")
+	}
+	return nil
+}
+
+func has(a *Account, s auth.Scope) bool { return (&auth.Caller{Scopes: a.Scopes}).Allows(s) }
+
+// A Login is the answer to a sign-in.
+type Login struct {
+	AccessToken string     `json:"access_token"`
+	TokenType   string     `json:"token_type" example:"bearer"`
+	ExpiresIn   int        `json:"expires_in" example:"3600" doc:"Seconds."`
+	User        *LoginUser `json:"user,omitempty" doc:"Not in answers of /token."`
+}
+
+// A LoginUser is who signed in.
+type LoginUser struct {
+	ID          string `json:"id"`
+	Username    string `json:"username"`
+	Email       string `json:"email"`
+	IsSuperuser bool   `json:"is_superuser"`
+}
+
+// The refusals of a sign-in. An inactive user is refused like a wrong password.
+var (
+	errPassword = problem.New(problem.Unauthorized, "Incorrect username or password")
+	errIDM      = problem.New(problem.Unauthorized, "Invalid IDM credentials")
+)
+
+// signIn returns the active account with the user name and password, else the
+// error refusal. It takes the same time for an unknown user as for a wrong
+// password.
+func (s *Service) signIn(ctx context.Context, username, password string, refusal error) (*Account, error) {
+	a, err := s.find(ctx, username)
+	if err != nil {
+		return nil, err
+	}
+	if right := checkPassword(a.PasswordHash, password); !right || !a.Active() {
+		return nil, refusal
+	}
+	return a, nil
+}
+
+// find returns the account with the user name; without one, an account that
+// nobody can sign in to.
+func (s *Service) find(ctx context.Context, username string) (*Account, error) {
+	a, err := s.Users.User(ctx, username, false)
+	if problem.Is(err, problem.NotFound) || err == nil && a.Username != username {
+		return &Account{}, nil
+	}
+	return a, err
+}
+
+// idmSignIn returns the active account that an identity-management token
+// speaks for. The token is a mock: any that begins with "idm-" and is longer
+// than ten characters will do, and only where DevIDM is set.
+func (s *Service) idmSignIn(ctx context.Context, username, token string) (*Account, error) {
+	if !s.DevIDM || len(token) <= 10 || !strings.HasPrefix(token, "idm-") {
+		return nil, errIDM
+	}
+	a, err := s.find(ctx, username)
+	if err != nil {
+		return nil, err
+	}
+	if a.ID == "" || !a.Active() {
+		return nil, errIDM
+	}
+	return a, nil
+}
+
+// issue returns the answer to a sign-in of a.
+func (s *Service) issue(a *Account) (*Login, error) {
+	jwt, err := s.Signer.Issue(s.Now(), s.NewID(), a.ID, a.Username)
+	if err != nil {
+		return nil, err
+	}
+	return &Login{AccessToken: jwt, TokenType: "bearer", ExpiresIn: int(auth.TokenFor.Seconds()),
+		User: &LoginUser{ID: a.ID, Username: a.Username, Email: a.Email, IsSuperuser: a.IsSuperuser}}, nil
+}

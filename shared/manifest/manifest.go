@@ -1,0 +1,116 @@
+// Package manifest is the list of deployed functions, as data: API Gateway,
+// the local gateway, the permissions and the tests all range over it.
+package manifest
+
+import (
+	"slices"
+	"strings"
+)
+
+// A Function is one deployed Lambda function: a folder of functions/, an entry
+// here and a constructor in wire.
+type Function struct {
+	Name    string
+	Routes  []string // resources of the REST API that it serves, every spelling
+	Stream  bool     // invoked with the changes of the table
+	Table   Access   // what it may do with the table
+	Keys    []string // prefixes of the partitions it uses, see store; none is no limit
+	Signs   bool     // needs the keys that sign or verify JWTs
+	Memory  int      // MiB
+	Timeout int      // seconds
+}
+
+// An Access is what a function may do with the table.
+type Access int
+
+// The accesses.
+const (
+	None  Access = iota
+	Get          // read items by key
+	Read         // Get, and query the table and its indexes
+	Write        // Read, and conditional writes
+)
+
+// Actions returns the DynamoDB actions of a; a transaction needs those of its
+// parts.
+func (a Access) Actions() []string {
+	get := []string{"dynamodb:GetItem", "dynamodb:BatchGetItem"}
+	switch a {
+	case None:
+		return nil
+	case Get:
+		return get
+	case Read:
+		return append(get, "dynamodb:Query")
+	default:
+		return append(get, "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem")
+	}
+}
+
+// Sizes of functions. Memory buys CPU: signing in hashes a password.
+const (
+	small, large = 256, 1024 // MiB
+	short, long  = 10, 60    // seconds
+)
+
+// everyCall are the partitions every endpoint with a credential uses: who
+// calls, what was answered before, what was done.
+var everyCall = []string{"token#", "user#", "once#", "audit#"}
+
+// references are the partitions a build refers to.
+var references = []string{"project#", "platform#", "os_version#", "image_type#", "cloud_provider#", "os_distribution#", "image_variant#"}
+
+// All is every function, in the order of the documentation.
+var All = []Function{
+	catalogue("platforms"), catalogue("os-versions"), catalogue("image-types"),
+	catalogue("cloud-providers"), catalogue("os-distributions"), catalogue("image-variants"),
+	resource("projects", keys("project#"), "/projects", "/projects/{id}", "/projects/{id}/{proxy+}"),
+	resource("state-codes", keys("project#", "state-code#", "build#"), below("/state-codes", "/projects/{id}/state-codes")...),
+	resource("resumable-states", keys("project#", "state-code#"), below("/resumable-states", "/projects/{id}/resumable-states")...),
+	resource("builds", keys(append(references, "build#", "state-code#", "resume-request#")...), "/builds", "/builds/{id}", "/builds/{id}/{proxy+}"),
+	resource("artifacts", keys("build#", "project#"), below("/builds/{id}/artifacts")...),
+	resource("variables", keys("build#", "project#"), below("/builds/{id}/variables")...),
+	resource("resume", keys("build#", "project#", "resume-request#"), below("/resume-requests", "/builds/{id}/resume", "/builds/{id}/resume-requests",
+		"/builds/{id}/resume-plan", "/builds/{id}/resume-context")...),
+	resource("jobs", keys("build#", "project#"), below("/builds/{id}/jobs")...),
+	resource("users", keys("project#"), below("/users", "/audit")...),
+	{Name: "auth", Routes: below("/token", "/auth"), Table: Write, Keys: everyCall, Signs: true, Memory: large, Timeout: short},
+	{Name: "dashboard", Routes: below("/dashboard"), Table: Read, Signs: true, Memory: small, Timeout: short},
+	{Name: "health", Routes: append(below("/health", "/ready", "/status"), "/", "/{proxy+}"), Table: Get, Memory: small, Timeout: short},
+	{Name: "docs", Routes: below("/docs", "/redoc", "/openapi.json"), Memory: small, Timeout: short},
+	{Name: "relay", Stream: true, Table: Write, Memory: small, Timeout: long},
+}
+
+// catalogue is the function of a noun whose collection has its name.
+func catalogue(name string) Function {
+	noun := strings.ReplaceAll(strings.TrimSuffix(name, "s"), "-", "_")
+	return resource(name, keys(noun+"#"), below("/"+name)...)
+}
+
+func resource(name string, keys []string, routes ...string) Function {
+	return Function{Name: name, Routes: routes, Table: Write, Keys: keys, Signs: true, Memory: small, Timeout: short}
+}
+
+func keys(own ...string) []string { return slices.Concat(own, everyCall) }
+
+// below returns the resources of each path and everything under it, in both
+// spellings: /os-versions and /os_versions.
+func below(paths ...string) []string {
+	var out []string
+	for _, p := range paths {
+		out = append(out, p, p+"/{proxy+}")
+		if other := strings.ReplaceAll(p, "-", "_"); other != p {
+			out = append(out, other, other+"/{proxy+}")
+		}
+	}
+	return out
+}
+
+// Find returns the function called name; false when there is none.
+func Find(name string) (Function, bool) {
+	i := slices.IndexFunc(All, func(f Function) bool { return f.Name == name })
+	if i < 0 {
+		return Function{}, false
+	}
+	return All[i], true
+}
