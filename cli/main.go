@@ -10,6 +10,7 @@ import (
 	"bldst/cli/cmd"
 	"bldst/cli/settings"
 	"bldst/cli/streams"
+	"bldst/localstack"
 )
 
 // version is the version of the product; releases set it with -ldflags.
@@ -23,7 +24,13 @@ func main() {
 		Home:    os.UserHomeDir,
 		Keyring: settings.SystemKeyring(),
 		Version: version,
+		Local:   local,
 	}, os.Args[1:])
 	stop()
 	os.Exit(code)
+}
+
+// local runs the whole system on this machine until ctx ends.
+func local(ctx context.Context, o cmd.LocalOptions) error {
+	return localstack.Run(ctx, localstack.RunOptions{Port: o.Port, Data: o.Data, Env: os.LookupEnv, Stdout: os.Stdout, Stderr: os.Stderr})
 }

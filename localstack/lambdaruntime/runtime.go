@@ -28,10 +28,11 @@ type Options struct {
 	Name      string // of the function
 
 	// Optional.
-	Env    []string      // "NAME=value", beside what Lambda sets; nothing is inherited
-	Memory int           // MiB; default 128
-	Output io.Writer     // of the process; default: discarded
-	Init   time.Duration // how long it may take to ask for work; default 10 s, as on Lambda
+	Env     []string      // "NAME=value", beside what Lambda sets; nothing is inherited
+	Memory  int           // MiB; default 128
+	Timeout time.Duration // of an invocation without a deadline of its own; default 15 min
+	Output  io.Writer     // of the process; default: discarded
+	Init    time.Duration // how long it may take to ask for work; default 10 s, as on Lambda
 }
 
 // An Env is an execution environment: one process, which serves one invocation
@@ -44,7 +45,6 @@ type Env struct {
 	asked  chan struct{} // closed when the process first asks for work
 	asking sync.Once
 	exited chan struct{} // closed when the process has ended
-	how    error         // why it ended; read after exited
 
 	mu      sync.Mutex
 	current *invocation // handed out and not answered yet
@@ -79,6 +79,9 @@ func Start(o Options) (*Env, error) {
 	if o.Memory == 0 {
 		o.Memory = 128
 	}
+	if o.Timeout == 0 {
+		o.Timeout = 15 * time.Minute
+	}
 	if o.Init == 0 {
 		o.Init = 10 * time.Second
 	}
@@ -94,7 +97,7 @@ func Start(o Options) (*Env, error) {
 	}
 	go func() { _ = e.server.Serve(l) }()
 	go func() {
-		e.how = e.cmd.Wait()
+		_ = e.cmd.Wait()
 		close(e.exited)
 	}()
 	return e, nil
@@ -121,15 +124,18 @@ func (e *Env) command(address string) *exec.Cmd {
 	return cmd
 }
 
-// Invoke hands payload to the process and returns its answer. The invocation
-// ends with ctx's deadline: then the process is killed, as on Lambda. An error
-// the function reports is a *FunctionError. Invocations wait for one another.
+// Invoke hands payload to the process and returns its answer. When ctx or
+// Options.Timeout ends before the answer comes, the process is killed, as on
+// Lambda. An error the function reports is a *FunctionError. Invocations wait
+// for one another.
 func (e *Env) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
-	inv := &invocation{id: id.New(), payload: payload, done: make(chan outcome, 1)}
-	inv.deadline, _ = ctx.Deadline()
 	if err := e.ready(ctx); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, e.o.Timeout)
+	defer cancel()
+	inv := &invocation{id: id.New(), payload: payload, done: make(chan outcome, 1)}
+	inv.deadline, _ = ctx.Deadline()
 	select {
 	case e.work <- inv:
 	case <-e.exited:

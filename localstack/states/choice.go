@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -179,7 +178,7 @@ func (r rule) holds(s scope) (bool, error) {
 }
 
 func invalidPath(p path) error {
-	return fmt.Errorf("Invalid path '%s': The choice state's condition path references an invalid value.", p.text) //nolint:staticcheck // AWS's words
+	return words("Invalid path '%s': The choice state's condition path references an invalid value.", p.text)
 }
 
 func (n *node) choice(s *state) {

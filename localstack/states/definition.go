@@ -1,8 +1,8 @@
 package states
 
 import (
+	"fmt"
 	"maps"
-	"slices"
 	"time"
 )
 
@@ -66,17 +66,17 @@ const (
 	kindFail    = "Fail"
 )
 
-// targets returns the states s can go to, each once, in order.
-func (s *state) targets() []string {
-	found := map[string]bool{s.next: true, s.otherwise: true}
-	for _, c := range s.catch {
-		found[c.next] = true
+// targets returns the states s can go to, by the field that says so.
+func (s *state) targets() map[string]string {
+	found := map[string]string{"Next": s.next, "Default": s.otherwise}
+	for i, c := range s.catch {
+		found[fmt.Sprintf("Catch[%d].Next", i)] = c.next
 	}
-	for _, r := range s.rules {
-		found[r.next] = true
+	for i, r := range s.rules {
+		found[fmt.Sprintf("Choices[%d].Next", i)] = r.next
 	}
-	delete(found, "")
-	return slices.Sorted(maps.Keys(found))
+	maps.DeleteFunc(found, func(_, to string) bool { return to == "" })
+	return found
 }
 
 // longestSeconds is the longest time a definition can name.

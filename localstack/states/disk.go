@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -120,11 +122,13 @@ func (x *txn) delete(bucket string, key []byte) {
 }
 
 func (x *txn) putJSON(bucket string, key []byte, v any) {
-	raw, err := json.Marshal(v)
-	if x.err == nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); x.err == nil {
 		x.err = err
 	}
-	x.put(bucket, key, raw)
+	x.put(bucket, key, b.Bytes())
 }
 
 func numbered(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
@@ -141,7 +145,7 @@ func (x *txn) numberOf(arn string) uint64 {
 func (x *txn) record(n uint64) (*record, error) {
 	raw := x.in("executions").Get(numbered(n))
 	if raw == nil {
-		return nil, nil //nolint:nilnil // every caller asks
+		return nil, nil
 	}
 	r := &record{key: n}
 	if err := json.Unmarshal(raw, r); err != nil {
@@ -172,7 +176,7 @@ func (x *txn) save(t *turn, before string) {
 	key := numbered(r.key)
 	x.putJSON("executions", key, r)
 	for _, h := range t.history {
-		x.putJSON("history", binary.BigEndian.AppendUint64(numbered(r.key), uint64(h.id)), h)
+		x.put("history", binary.BigEndian.AppendUint64(numbered(r.key), uint64(h.id)), h.wire())
 	}
 	if r.Status == Running {
 		x.put("open", key, openEntry(r))
@@ -212,6 +216,75 @@ func listKey(r *record, status string) []byte {
 
 func listPrefix(machine, status string) []byte {
 	return bytes.Join([][]byte{[]byte(machine), []byte(status), nil}, []byte{0})
+}
+
+// list returns a page of the executions listed under prefix, and the key of the
+// last one when there are more.
+func (x *txn) list(prefix, after []byte, size int, wanted func(*record) bool) (items []object, last []byte, err error) {
+	items = []object{}
+	for key := range keys(x.in("list"), prefix, after, false) {
+		r, err := x.record(^binary.BigEndian.Uint64(key[len(key)-8:]))
+		if err != nil {
+			return nil, nil, err
+		}
+		if !wanted(r) {
+			continue
+		}
+		if len(items) == size {
+			return items, last, nil
+		}
+		items, last = append(items, r.item()), key
+	}
+	return items, nil, nil
+}
+
+// events returns a page of a history, and the key of its last event when there
+// are more.
+func (x *txn) events(prefix, after []byte, size int, reverse bool) (events []json.RawMessage, last []byte) {
+	events = []json.RawMessage{}
+	for key, raw := range keys(x.in("history"), prefix, after, reverse) {
+		if len(events) == size {
+			return events, last
+		}
+		events, last = append(events, slices.Clone(raw)), key
+	}
+	return events, nil
+}
+
+// keys ranges over the entries under prefix, beginning after a key, forwards or
+// backwards. Key and value are those of the file, valid in its transaction.
+func keys(b *bolt.Bucket, prefix, after []byte, reverse bool) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		c := b.Cursor()
+		move := c.Next
+		if reverse {
+			move = c.Prev
+		}
+		k, v := seek(c, prefix, after, reverse)
+		for ; k != nil && bytes.HasPrefix(k, prefix); k, v = move() {
+			if !bytes.Equal(k, after) && !yield(k, v) {
+				return
+			}
+		}
+	}
+}
+
+// seek goes to where keys begins.
+func seek(c *bolt.Cursor, prefix, after []byte, reverse bool) (k, v []byte) {
+	switch {
+	case after == nil && !reverse:
+		return c.Seek(prefix)
+	case after == nil:
+		after = append(slices.Clone(prefix), bytes.Repeat([]byte{0xff}, 9)...)
+	}
+	k, v = c.Seek(after)
+	if reverse && k == nil {
+		return c.Last()
+	}
+	if reverse && !bytes.Equal(k, after) {
+		return c.Prev()
+	}
+	return k, v
 }
 
 func hashDefinition(raw []byte) string {

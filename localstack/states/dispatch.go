@@ -79,6 +79,7 @@ func (d *dispatcher) work() {
 			if err == nil || errors.As(err, new(*Problem)) || errors.Is(err, ErrClosed) {
 				break
 			}
+			d.e.opt.Log.Error("state machines: the end of an invocation is not written yet", "function", i.function, "error", err)
 			time.Sleep(pause)
 		}
 		d.e.done(1)

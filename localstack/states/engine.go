@@ -145,6 +145,9 @@ func (e *Engine) transact(batch []*job, outcome []error) error {
 	for i, j := range batch {
 		outcome[i] = j.run(x)
 	}
+	if x.err == nil && e.opt.BeforeCommit != nil {
+		x.err = e.opt.BeforeCommit()
+	}
 	if x.err != nil {
 		return errors.Join(x.err, tx.Rollback())
 	}
@@ -179,11 +182,12 @@ func (e *Engine) happen(x *txn, n uint64, h happening) (*record, error) {
 
 // apply plays h on r and writes what comes of it; before is empty when r is new.
 func (e *Engine) apply(x *txn, r *record, h happening, before string) (*record, error) {
+	env := e.environment(e.opt.Clock.Now(), r.Machine)
 	d, err := x.definition(r.Definition)
 	if err != nil {
-		return nil, err
+		h, d = give{err.Error()}, &definition{}
 	}
-	t, err := play(d, *r, h, e.environment(e.opt.Clock.Now(), r.Machine))
+	t, err := play(d, *r, h, env)
 	if err != nil {
 		return nil, err
 	}
@@ -214,9 +218,9 @@ func (e *Engine) applied(t *turn, told int) {
 	}
 }
 
-// recover registers the machines, finds what was open when the file was last
+// revive registers the machines, finds what was open when the file was last
 // closed or its process killed, and goes on with it.
-func (e *Engine) recover() error {
+func (e *Engine) revive() error {
 	if err := e.disk.db.Update(func(tx *bolt.Tx) error { return e.register(e.disk.txn(tx)) }); err != nil {
 		return fmt.Errorf("register the state machines: %w", err)
 	}

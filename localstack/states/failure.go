@@ -60,6 +60,13 @@ func matches(names []string, failed string) bool {
 		slices.Contains(names, errorTaskFailed) && !terminal && !heartbeat && failed != errorTimeout
 }
 
+// A wording is an error in the very words of AWS.
+type wording string
+
+func (w wording) Error() string { return string(w) }
+
+func words(format string, args ...any) error { return wording(fmt.Sprintf(format, args...)) }
+
 // A retrier is one entry of Retry.
 type retrier struct {
 	errors   []string

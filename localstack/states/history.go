@@ -14,15 +14,15 @@ type entry struct {
 	fields       object
 }
 
-// MarshalJSON writes the entry as AWS does.
-func (e entry) MarshalJSON() ([]byte, error) {
+// wire returns the entry as AWS writes it, which is also how it lies on disk.
+func (e entry) wire() []byte {
 	o := object{
 		"id": e.id, "previousEventId": e.previous, "type": e.kind, "timestamp": wireTime(e.at),
 	}
 	if e.fields != nil {
 		o[e.details+"EventDetails"] = e.fields
 	}
-	return json.Marshal(o)
+	return encode(o)
 }
 
 // maxEvents is how many events a history may have; with the last one the

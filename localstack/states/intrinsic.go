@@ -2,8 +2,8 @@ package states
 
 import (
 	"bytes"
-	"crypto/md5"  //nolint:gosec // States.Hash offers it
-	"crypto/sha1" //nolint:gosec // States.Hash offers it
+	"crypto/md5"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
@@ -447,7 +447,7 @@ func mathRandom(_ scope, args []value) (value, error) {
 		if !ok {
 			return nil, errors.New("the seed is not an integer")
 		}
-		draw = rand.New(rand.NewPCG(uint64(seed), 0)).Int64N //nolint:gosec // not a secret
+		draw = rand.New(rand.NewPCG(uint64(seed), 0)).Int64N
 	}
 	return number(start + draw(end-start)), nil
 }

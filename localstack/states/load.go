@@ -117,9 +117,9 @@ func (l *loader) links(d *definition) {
 		if s == nil {
 			continue
 		}
-		for _, to := range s.targets() {
+		for field, to := range s.targets() {
 			if d.states[to] == nil {
-				l.refuse(s.name, "Next", "there is no state %s", to)
+				l.refuse(s.name, field, "there is no state %s", to)
 			}
 			if !reached[to] {
 				reached[to] = true

@@ -64,7 +64,7 @@ func newEvent(t *turn) Event {
 			RedriveCount: r.Redrives, RedriveDate: millis(r.Redriven), RedriveStatus: "REDRIVABLE",
 		},
 	}
-	e.Detail.Input, e.Detail.InputDetails = told(r.Input)
+	e.Detail.Input, e.Detail.InputDetails = told([]byte(r.Input))
 	e.Detail.Output, e.Detail.OutputDetails = told(r.Output)
 	if why := r.notRedrivable(t.env.now); why != "" {
 		e.Detail.RedriveStatus, e.Detail.RedriveStatusReason = "NOT_REDRIVABLE", &why
@@ -72,7 +72,7 @@ func newEvent(t *turn) Event {
 	return e
 }
 
-func told(raw json.RawMessage) (*string, Included) {
+func told(raw []byte) (*string, Included) {
 	if raw == nil || len(raw) > maxTold {
 		return nil, Included{raw == nil}
 	}

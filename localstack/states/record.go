@@ -36,7 +36,7 @@ type record struct {
 	Machine    string // its ARN
 	Definition string // hash of the definition it runs, whatever its machine has become
 	Status     string
-	Input      json.RawMessage
+	Input      string          // as it was given
 	Output     json.RawMessage `json:",omitempty"`
 	Error      *string         `json:",omitempty"`
 	Cause      *string         `json:",omitempty"`

@@ -77,6 +77,9 @@ type Options struct {
 	Workers  int              // Lambda invocations at a time, 64 when 0
 	Random   func() float64   // for jitter, from 0 to 1
 	NewID    func() uuid.UUID // for executions without a name and States.UUID
+
+	// For tests.
+	BeforeCommit func() error // an error makes a transaction fail as a broken disk does
 }
 
 // An Engine runs executions until it is closed. It is safe for concurrent use.
@@ -124,7 +127,7 @@ func Open(o Options) (*Engine, error) {
 	e.quiet = sync.NewCond(&e.mu)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.dispatch = newDispatcher(e)
-	if err := e.recover(); err != nil {
+	if err := e.revive(); err != nil {
 		e.cancel()
 		return nil, errors.Join(err, d.close())
 	}
@@ -178,10 +181,10 @@ func (e *Engine) Close() error {
 		close(e.closing)
 		e.cancel()
 		e.dispatch.close()
-		e.running.Wait()
 		e.mu.Lock()
 		e.quiet.Broadcast()
 		e.mu.Unlock()
+		e.running.Wait()
 		err = e.disk.close()
 	})
 	return err
@@ -196,8 +199,8 @@ func (e *Engine) closed() bool {
 	}
 }
 
-// Settle returns when nothing is under way: no request, no due timer, no
-// invocation, nothing to tell. With a fake clock it makes tests exact:
+// Settle returns when nothing is under way (no request, no due timer, no
+// invocation, nothing to tell) or the engine is closed. With a fake clock it makes tests exact:
 // fake.OnStep(engine.Settle).
 func (e *Engine) Settle() {
 	e.mu.Lock()

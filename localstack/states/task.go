@@ -196,13 +196,13 @@ func (t *turn) answerable(attempt int64) error {
 	return nil
 }
 
-// success answers a wait with its result.
-type success struct {
+// successSent answers a wait with its result.
+type successSent struct {
 	attempt int64
 	output  []byte
 }
 
-func (a success) happen(t *turn) error {
+func (a successSent) happen(t *turn) error {
 	if err := t.answerable(a.attempt); err != nil {
 		return err
 	}
@@ -214,13 +214,13 @@ func (a success) happen(t *turn) error {
 	return nil
 }
 
-// refusal answers a wait with an error.
-type refusal struct {
+// failureSent answers a wait with an error.
+type failureSent struct {
 	attempt     int64
 	name, cause string
 }
 
-func (a refusal) happen(t *turn) error {
+func (a failureSent) happen(t *turn) error {
 	if err := t.answerable(a.attempt); err != nil {
 		return err
 	}
@@ -231,10 +231,10 @@ func (a refusal) happen(t *turn) error {
 	return nil
 }
 
-// heartbeat is a sign of life.
-type heartbeat struct{ attempt int64 }
+// heartbeatSent is a sign of life.
+type heartbeatSent struct{ attempt int64 }
 
-func (a heartbeat) happen(t *turn) error {
+func (a heartbeatSent) happen(t *turn) error {
 	if err := t.answerable(a.attempt); err != nil {
 		return err
 	}

@@ -104,7 +104,7 @@ func (t template) fill(s scope) (value, error) {
 func inField(name string, inner template, err error) error {
 	var lost *missing
 	if inner.kind == 'x' && errors.As(err, &lost) {
-		return fmt.Errorf("The JSONPath '%s' specified for the field '%s.$' could not be found in the input '%s'", //nolint:staticcheck // AWS's words
+		return words("The JSONPath '%s' specified for the field '%s.$' could not be found in the input '%s'",
 			lost.path, name, encode(lost.in))
 	}
 	return err

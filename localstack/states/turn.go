@@ -54,9 +54,9 @@ func (start) happen(t *turn) error {
 	t.r.Started = t.env.now
 	t.limit()
 	t.log("ExecutionStarted", "executionStarted", object{
-		"input": string(t.r.Input), "inputDetails": whollyThere, "roleArn": t.env.role,
+		"input": t.r.Input, "inputDetails": whollyThere, "roleArn": t.env.role,
 	})
-	t.enter(t.d.startAt, t.r.Input)
+	t.enter(t.d.startAt, json.RawMessage(t.r.Input))
 	return nil
 }
 
@@ -153,7 +153,7 @@ func (t *turn) scope(input value) scope {
 
 // context returns the context object.
 func (t *turn) context() value {
-	input, _ := decode(t.r.Input)
+	input, _ := decode([]byte(t.r.Input)) // checked when it was taken in
 	execution := object{
 		"Id": t.r.ARN, "Name": t.r.Name, "Input": input, "RoleArn": t.env.role,
 		"StartTime": formatTime(t.r.Started), "RedriveCount": number(int64(t.r.Redrives)),
@@ -451,6 +451,16 @@ type stop struct{ name, cause string }
 func (s stop) happen(t *turn) error {
 	if t.r.Status == Running {
 		t.endWith(Aborted, "ExecutionAborted", "executionAborted", s.name, s.cause)
+	}
+	return nil
+}
+
+// give gives an execution up whose definition this interpreter no longer takes.
+type give struct{ why string }
+
+func (g give) happen(t *turn) error {
+	if t.r.Status == Running {
+		t.endWith(Failed, "ExecutionFailed", "executionFailed", errorRuntime, g.why)
 	}
 	return nil
 }

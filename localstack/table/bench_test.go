@@ -1,8 +1,10 @@
 package table_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +16,8 @@ import (
 	embedded "bldst/localstack/table"
 	"bldst/shared/table"
 )
+
+var million = flag.Bool("million", false, "run BenchmarkMillion")
 
 // post returns the writes of a POST /builds: the build and its number lock.
 func post(n int64) []table.Op {
@@ -30,12 +34,7 @@ func post(n int64) []table.Op {
 }
 
 func openBench(b *testing.B) *embedded.Table {
-	t, err := embedded.Open(filepath.Join(b.TempDir(), "table.db"), embedded.Options{Feed: true})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { t.Close() })
-	return t
+	return open(b, filepath.Join(b.TempDir(), "table.db"), embedded.Options{Feed: true})
 }
 
 func BenchmarkWrite1(b *testing.B)  { benchmarkWrite(b, 1) }
@@ -90,10 +89,15 @@ func report(b *testing.B, took []time.Duration) {
 }
 
 // BenchmarkMillion fills a table with a million builds of four items and
-// reads single builds and pages of it. Run it by name; it takes a while.
+// reads single builds and pages of it. It takes minutes and runs only when
+// asked for: -bench Million -args -million.
 func BenchmarkMillion(b *testing.B) {
+	if !*million {
+		b.Skip("run with -args -million")
+	}
 	const builds = 1_000_000
-	t := openBench(b)
+	path := filepath.Join(b.TempDir(), "table.db")
+	t := open(b, path, embedded.Options{Feed: true})
 	consume(b, t)
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -145,4 +149,15 @@ func BenchmarkMillion(b *testing.B) {
 			}
 		}
 	})
+	b.Run("open", func(b *testing.B) {
+		for b.Loop() {
+			if err := t.Close(); err != nil {
+				b.Fatal(err)
+			}
+			t = open(b, path, embedded.Options{Feed: true})
+		}
+	})
+	if info, err := os.Stat(path); err == nil {
+		b.Logf("the file has %d MB", info.Size()>>20)
+	}
 }

@@ -44,7 +44,7 @@ var (
 
 // Options of Open. The zero value is good for production without a feed.
 type Options struct {
-	Feed bool             // keep a change feed; without it Changes never returns any
+	Feed bool             // keep a change feed until its Consumers have read it, for ever without one
 	Now  func() time.Time // the clock that expires items; time.Now when nil
 
 	// For tests.

@@ -78,6 +78,9 @@ func (t *Table) begin(tx *bolt.Tx) *txn {
 		pending:   tx.Bucket(pendingBucket),
 	}
 	x.log.FillPercent = 1 // only ever grows at its end
+	for _, b := range []*bolt.Bucket{x.items, x.index[0], x.index[1]} {
+		b.FillPercent = 0.9 // ids and times mostly grow, so half a page left free would stay free
+	}
 	return x
 }
 

@@ -52,6 +52,7 @@ type API struct {
 	huma huma.API
 	mux  *http.ServeMux
 	ops  []Op
+	docs []func() // what is still to be written into the document, see Spec
 }
 
 // New returns an API without endpoints.
@@ -123,7 +124,8 @@ func Handle[In, Out any](a *API, op Op, fn func(context.Context, *In) (*Out, err
 			}
 			return out, nil
 		})
-		a.document(o)
+		nullable(a.huma.OpenAPI(), operationOf(a.huma.OpenAPI().Paths[o.Path], o.Method))
+		a.docs = append(a.docs, func() { a.document(o) })
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -139,6 +140,9 @@ func field(err error) problem.Field {
 	if det.Location == "body" && strings.Contains(det.Message, "character") || strings.Contains(det.Message, "unexpected end of JSON") {
 		return problem.Field{Loc: []any{"body"}, Msg: "Not valid JSON: " + det.Message, Type: "json_invalid"}
 	}
+	if strings.HasPrefix(det.Message, "expected value to match exactly one schema") { // the only choice we offer: see IntOrString
+		return problem.Field{Loc: loc, Msg: "Expected a whole number or a name", Type: "type_error"}
+	}
 	return problem.Field{Loc: loc, Msg: sentence(det.Message), Type: kindOfMessage(det.Message)}
 }
 
@@ -158,12 +162,15 @@ func location(s string) []any {
 	return out
 }
 
+// typeMessages are what the framework says of a value of another type. More
+// words, as in "expected number <= 100", are about a value of the right type.
+var typeMessages = []string{"expected number", "expected integer", "expected string", "expected boolean", "expected array", "expected object"}
+
 func kindOfMessage(msg string) string {
 	switch {
 	case strings.HasPrefix(msg, "request body is required"), strings.Contains(msg, "parameter is missing"):
 		return "missing"
-	case strings.HasPrefix(msg, "expected number"), strings.HasPrefix(msg, "expected integer"), strings.HasPrefix(msg, "expected string"),
-		strings.HasPrefix(msg, "expected boolean"), strings.HasPrefix(msg, "expected array"), strings.HasPrefix(msg, "expected object"),
+	case slices.Contains(typeMessages, msg),
 		strings.HasPrefix(msg, "invalid integer"), strings.HasPrefix(msg, "invalid value"), strings.HasPrefix(msg, "invalid boolean"):
 		return "type_error"
 	default:

@@ -246,7 +246,28 @@ func checkJSON(b []byte) error {
 	if depth(b) > MaxDepth {
 		return bad(fmt.Sprintf("Nested deeper than %d levels", MaxDepth), "too_deep")
 	}
+	if twice := sameField(b); twice != "" {
+		return bad(fmt.Sprintf("The field %q is there twice, in two spellings", clip(twice, 100)), "duplicate_field")
+	}
 	return nil
+}
+
+// sameField returns a field of the JSON object b that it has in two spellings,
+// "" when it has none. Fields are read in any case, the schema looks at one.
+func sameField(b []byte) string {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(b, &fields) != nil {
+		return "" // no object; the framework says so
+	}
+	seen := make(map[string]bool, len(fields))
+	for name := range fields {
+		folded := strings.ToLower(strings.ToUpper(name))
+		if seen[folded] {
+			return folded
+		}
+		seen[folded] = true
+	}
+	return ""
 }
 
 // depth returns the nesting of the JSON text b, without judging the rest.

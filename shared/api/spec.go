@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 
 	"bldst/shared/auth"
 	"bldst/shared/problem"
@@ -33,7 +35,6 @@ var always = []problem.Kind{problem.Internal, problem.Unavailable}
 func (a *API) document(op Op) {
 	spec := a.huma.OpenAPI()
 	o := operationOf(spec.Paths[op.Path], op.Method)
-	nullable(spec, o)
 	scopeDoc(o, op)
 	example(o.RequestBody, op.Request)
 	for code, r := range o.Responses {
@@ -97,7 +98,7 @@ func nullable(spec *huma.OpenAPI, o *huma.Operation) {
 		s = spec.Components.Schemas.SchemaFromRef(s.Ref)
 	}
 	for name, prop := range s.Properties {
-		if !slices.Contains(s.Required, name) && prop.Ref == "" {
+		if !slices.Contains(s.Required, name) && prop.Ref == "" && prop.Type != "" {
 			prop.Nullable = true
 		}
 	}
@@ -170,9 +171,52 @@ func plain(v any) any {
 	return out
 }
 
-// Spec returns the OpenAPI 3.1 document of every endpoint, indented.
+// showNulls lets every field be null whose Go value is then written as null.
+// (The framework knows that of numbers and words only.)
+func showNulls(r huma.Registry) {
+	for name, s := range r.Map() {
+		t := r.TypeFromRef("#/components/schemas/" + name)
+		if t == nil || t.Kind() != reflect.Struct {
+			continue
+		}
+		for _, f := range reflect.VisibleFields(t) {
+			tag := strings.Split(f.Tag.Get("json"), ",")
+			if p := s.Properties[tag[0]]; p != nil && nilable(f.Type) && !slices.Contains(tag, "omitempty") && !slices.Contains(tag, "omitzero") {
+				s.Properties[tag[0]] = orNull(p)
+			}
+		}
+	}
+}
+
+func nilable(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
+		return true
+	default:
+		return false
+	}
+}
+
+func orNull(s *huma.Schema) *huma.Schema {
+	switch {
+	case s.Ref != "":
+		return &huma.Schema{AnyOf: []*huma.Schema{s, {Type: "null"}}, Description: s.Description}
+	case s.Type != "":
+		s.Nullable = true
+	}
+	return s
+}
+
+// Spec returns the OpenAPI 3.1 document of every endpoint, indented. It is
+// written only when it is asked for: a function does not start slower for it.
 func (a *API) Spec() ([]byte, error) {
 	spec := a.huma.OpenAPI()
+	for _, write := range a.docs {
+		write()
+	}
+	a.docs = nil
+	showNulls(spec.Components.Schemas)
+	spec.Servers = []*huma.Server{{URL: ".", Description: "Where this document is."}}
 	spec.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"apiKey": {Type: "apiKey", In: "header", Name: "X-API-Key", Description: "Looked at first."},
 		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "From POST /token."},

@@ -60,7 +60,7 @@ func (v IntOrString) MarshalJSON() ([]byte, error) {
 
 // Schema implements huma.SchemaProvider.
 func (IntOrString) Schema(huma.Registry) *huma.Schema {
-	return &huma.Schema{OneOf: []*huma.Schema{{Type: huma.TypeInteger}, {Type: huma.TypeString, MaxLength: ptr(100)}, {Type: "null"}}}
+	return &huma.Schema{OneOf: []*huma.Schema{{Type: huma.TypeInteger}, {Type: huma.TypeString, MaxLength: ptr(100)}}}
 }
 
 func ptr[T any](v T) *T { return &v }

@@ -99,32 +99,31 @@ func NewKeys(source Source, signer *Signer, now func() time.Time) *Keys {
 // The Caller is shared: do not change it. Unauthorized when neither is good;
 // an error of the table is returned as it is.
 func (k *Keys) Authenticate(ctx context.Context, apiKey, bearer string) (*Caller, error) {
-	var bad error
-	for _, try := range []struct {
-		credential string
-		find       func(context.Context, string) (*Caller, error)
-	}{{apiKey, k.byKey}, {bearer, k.byJWT}} {
-		if try.credential == "" {
-			continue
-		}
-		c, err := try.find(ctx, try.credential)
-		if err == nil || !problem.Is(err, problem.Unauthorized) {
+	refusal := errNone
+	if apiKey != "" {
+		c, err := k.byKey(ctx, apiKey)
+		if !problem.Is(err, problem.Unauthorized) {
 			return c, err
 		}
-		if bad == nil {
-			bad = err
+		refusal = err
+	}
+	if bearer != "" {
+		c, err := k.byJWT(ctx, bearer)
+		if !problem.Is(err, problem.Unauthorized) {
+			return c, err
+		}
+		if apiKey == "" {
+			refusal = err
 		}
 	}
-	if bad == nil {
-		bad = unauthorized("Authentication required. Use Bearer token or X-API-Key.")
-	}
-	return nil, bad
+	return nil, refusal
 }
 
 func unauthorized(text string) error { return problem.New(problem.Unauthorized, "%s", text) }
 
 // The refusals. They never say which part of a credential is wrong.
 var (
+	errNone    = unauthorized("Authentication required. Use Bearer token or X-API-Key.")
 	errKey     = unauthorized("Invalid API key")
 	errJWT     = unauthorized("Could not validate credentials")
 	errExpired = unauthorized("Token has expired")

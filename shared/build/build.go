@@ -69,7 +69,8 @@ type Build struct {
 	Marks         Marks      `json:"marks,omitempty"`
 	Cancelling    bool       `json:"cancel_requested,omitempty"`
 	Deadline      *time.Time `json:"deadline_at,omitempty"`
-	Execution     string     `json:"execution_arn,omitempty"`
+	Recovering    *int       `json:"recovering_state,omitempty"` // where the attempt before failed, until this one gets past it
+	Decision      *Decision  `json:"decision,omitempty"`         // about the newest failure that was decided about
 
 	Base     *Base             `json:"base,omitempty"`
 	Inputs   map[string]string `json:"inputs,omitempty"`
@@ -94,6 +95,9 @@ type Build struct {
 
 	// Lease is the worker's lease, kept in a row of its own; nil when unknown.
 	Lease *Lease `json:"-"`
+	// Execution is the ARN of the execution that drives the build, kept in a
+	// row of its own; "" when unknown.
+	Execution string `json:"-"`
 }
 
 // A Base is what a build starts from.
@@ -142,8 +146,9 @@ func (b *Build) Copy() *Build {
 }
 
 // Line is the image line a build belongs to: what it builds, for which place.
+// It stands in addresses as it is.
 func (b *Build) Line() string {
-	return b.ProjectID + "|" + b.PlatformID + "|" + b.OSVersionID + "|" + b.ImageTypeID
+	return b.ProjectID + "~" + b.PlatformID + "~" + b.OSVersionID + "~" + b.ImageTypeID
 }
 
 // A Store keeps builds. Every method that takes a ref accepts the id or the

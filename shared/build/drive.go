@@ -43,8 +43,8 @@ const Grace = 30 * time.Second
 // execution ends; the build can still be resumed after that.
 const PersonWait = 90 * 24 * time.Hour
 
-// Drive returns what the machine does with b now. Whether the machine must
-// decide about a failure is the caller's to say: Decide is asked once for each.
+// Drive returns what the machine does with b now. A failure is decided about
+// once; from then on the decision says what is next.
 func (b *Build) Drive(rules Rules, now time.Time) Drive {
 	d := Drive{BuildID: b.ID, Revision: b.Rev, Attempt: b.Attempt, State: b.Current, Status: b.Status, Next: Await}
 	switch {
@@ -52,6 +52,10 @@ func (b *Build) Drive(rules Rules, now time.Time) Drive {
 		d.Next = Done
 	case b.Status == Failed:
 		d.Next = Decide
+		if c := b.decided(); c != nil {
+			d.Next, d.Reason = c.Next, c.Reason
+			d.Delay = max(0, c.Delay-int(now.Sub(c.At)/time.Second))
+		}
 	}
 	d.Heartbeat, d.Timeout = b.wait(rules, now)
 	return d
@@ -62,18 +66,34 @@ func (b *Build) Drive(rules Rules, now time.Time) Drive {
 // state's limit.
 func (b *Build) wait(rules Rules, now time.Time) (heartbeat, timeout int) {
 	if b.Status == Failed {
-		return seconds(PersonWait), seconds(PersonWait)
+		left := max(1, seconds(b.gaveUp().Sub(now)))
+		return left, left
 	}
 	window, limit := rules.Windows(b.Current)
-	if b.Deadline != nil {
-		limit = b.Deadline.Sub(now)
+	if until, bounded := b.limit(rules); bounded {
+		limit = until.Sub(now)
 	}
 	timeout = max(1, seconds(limit))
 	heartbeat = timeout
-	if l := b.Lease; l != nil && l.Attempt == b.Attempt && b.Status == InProgress {
+	if b.leased() {
 		heartbeat = min(timeout, seconds(window+Grace))
 	}
 	return heartbeat, timeout
+}
+
+// gaveUp returns when a failed build is given up by its execution.
+func (b *Build) gaveUp() time.Time {
+	since := b.UpdatedAt
+	if c := b.decided(); c != nil {
+		since = c.At
+	}
+	return since.Add(PersonWait)
+}
+
+// GivenUp reports whether the failed build b has waited long enough for a
+// person.
+func (b *Build) GivenUp(now time.Time) bool {
+	return b.decided() != nil && !now.Before(b.gaveUp().Add(-Skew))
 }
 
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

@@ -14,3 +14,16 @@ var (
 	exampleFailure   = FailureRow{ID: "018d64e2-7c31-7e5a-9b74-3f4e5d6c7b8a", BuildID: exampleBuild.ID, StateCode: 45, State: 45, FailureClass: Transient, ErrorMessage: "Volume mount failed",
 		ErrorCode: "MOUNT_001", Component: "ansible", RetryAttempt: 1, Attempt: 1, Status: Failed, CreatedAt: exampleTime}
 )
+
+var (
+	exampleSize       = int64(5368709120)
+	exampleSum        = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+	exampleArtifactIn = map[string]any{"state_code": 40, "artifact_name": "vm-snapshot", "artifact_type": "vm_snapshot", "artifact_path": "s3://builds/2024.02.001/vm.qcow2",
+		"storage_backend": "s3", "size_bytes": 5368709120, "checksum": exampleSum, "is_resumable": true, "metadata": map[string]any{"snapshot_id": "snap-0abc"}}
+	exampleArtifact = Artifact{ID: "018d64e2-8d42-7f6b-8c85-4a5b6c7d8e9f", BuildID: exampleBuild.ID, StateCode: 40, Name: "vm-snapshot", Type: "vm_snapshot",
+		Path: "s3://builds/2024.02.001/vm.qcow2", Backend: "s3", Size: &exampleSize, Checksum: &exampleSum, Algorithm: "sha256", Resumable: true, Attempt: 1,
+		CreatedAt: exampleTime, UpdatedAt: exampleTime}
+	exampleVariableIn = map[string]any{"variable_key": "vm_id", "variable_value": "vm-123", "set_at_state": 20, "is_required_for_resume": true}
+	exampleVariable   = Variable{ID: "018d64e2-9e53-7a7c-9d96-5b6c7d8e9fa0", BuildID: exampleBuild.ID, Key: "vm_id", Value: "vm-123", Type: "string", Required: true,
+		CreatedAt: exampleTime, UpdatedAt: exampleTime}
+)

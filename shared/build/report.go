@@ -129,6 +129,7 @@ func (b *Build) Advance(r Report, rules Rules, now time.Time) (Entry, error) {
 	if b.Status == Failed && r.How != Failed && r.How != Cancelled {
 		b.reopen()
 	}
+	begun := b.begun(r)
 	b.mark(r.At, r.How, r.Fingerprint, now)
 	b.Current, b.Message = r.At, r.Text
 	switch {
@@ -146,7 +147,9 @@ func (b *Build) Advance(r Report, rules Rules, now time.Time) (Entry, error) {
 	default:
 		b.go_(InProgress, now)
 	}
-	b.watch(rules, now)
+	if !begun {
+		b.watch(rules, now)
+	}
 	return b.stateEntry(r, now)
 }
 
@@ -174,6 +177,9 @@ func (b *Build) fence(attempt int) error {
 // reopen begins the next attempt of a failed build.
 func (b *Build) reopen() {
 	b.Attempt++
+	if b.FailedState != nil {
+		b.Recovering = b.FailedState
+	}
 	b.EndTime, b.FailedState, b.FailureClass, b.Cancelling = nil, nil, "", false
 }
 
@@ -189,11 +195,19 @@ func (b *Build) fail(code int, class Class, now time.Time) {
 	b.FailedState, b.FailureClass = &code, class
 }
 
-func (b *Build) complete(code int) { b.LastCompleted = &code }
+func (b *Build) complete(code int) {
+	b.LastCompleted = &code
+	if b.Recovering != nil && code >= *b.Recovering {
+		b.Recovering = nil
+	}
+}
 
 func (b *Build) end(s Status, now time.Time) {
 	b.go_(s, now)
 	b.EndTime = &now
+	if s == Completed {
+		b.Recovering = nil
+	}
 }
 
 // mark remembers that the state code is going as how.
@@ -215,10 +229,17 @@ func (b *Build) mark(code int, how Status, fingerprint string, now time.Time) {
 	b.Marks[code] = m
 }
 
+// begun reports whether r only says again that the state the build is in goes
+// on: its limit keeps running.
+func (b *Build) begun(r Report) bool {
+	m := b.Marks[r.At]
+	return b.Status == InProgress && r.How == InProgress && b.Current == r.At && m.Status == InProgress && m.Attempt == b.Attempt
+}
+
 // watch sets until when something must be heard of the state the build is in.
 func (b *Build) watch(rules Rules, now time.Time) {
 	b.Deadline = nil
-	if b.Status != InProgress {
+	if !b.Status.Active() {
 		return
 	}
 	if _, limit := rules.Windows(b.Current); limit > 0 {

@@ -56,7 +56,8 @@ func (s *Service) mountTokens(a *api.API) {
 		Problems: []problem.Kind{problem.NotFound}}, s.revokeToken)
 }
 
-type one struct {
+// A Ref is the user in a path.
+type Ref struct {
 	ID string `path:"id" maxLength:"320" doc:"Id, user name or e-mail address; me is the caller."`
 }
 
@@ -108,7 +109,7 @@ func (s *Service) getMyProfile(ctx context.Context, _ *noInput) (*api.Object[Pro
 }
 
 type getUserIn struct {
-	one
+	Ref
 	Deleted bool `query:"include_deactivated" doc:"A deleted user too; by id only."`
 }
 
@@ -125,7 +126,7 @@ func (s *Service) getUser(ctx context.Context, in *getUserIn) (*api.Object[User]
 }
 
 type updateUserIn struct {
-	one
+	Ref
 	api.Match
 	Body UserChange
 }
@@ -154,7 +155,7 @@ func (s *Service) updateUser(ctx context.Context, in *updateUserIn) (*api.Object
 }
 
 type deleteUserIn struct {
-	one
+	Ref
 	api.Match
 }
 
@@ -171,7 +172,7 @@ func (s *Service) deleteUser(ctx context.Context, in *deleteUserIn) (*api.Empty,
 	})
 }
 
-type restoreUserIn struct{ one }
+type restoreUserIn struct{ Ref }
 
 func (s *Service) restoreUser(ctx context.Context, in *restoreUserIn) (*api.Object[User], error) {
 	ref, err := manage(ctx, in.ID)
@@ -185,7 +186,7 @@ func (s *Service) restoreUser(ctx context.Context, in *restoreUserIn) (*api.Obje
 	return api.Rev(a.Rev, a.Show()), nil
 }
 
-type profileIn struct{ one }
+type profileIn struct{ Ref }
 
 func (s *Service) getProfile(ctx context.Context, in *profileIn) (*api.Object[Profile], error) {
 	return s.profile(ctx, in.ID)
@@ -209,7 +210,7 @@ func (s *Service) profile(ctx context.Context, ref string) (*api.Object[Profile]
 }
 
 type createTokenIn struct {
-	one
+	Ref
 	Body NewToken
 }
 
@@ -255,7 +256,7 @@ func (s *Service) listTokens(ctx context.Context, in *profileIn) (*api.List[Toke
 }
 
 type revokeTokenIn struct {
-	one
+	Ref
 	TokenID string `path:"tid" maxLength:"100"`
 }
 
@@ -273,81 +274,6 @@ func manage(ctx context.Context, ref string) (string, error) {
 		return "", err
 	}
 	return subject(ctx, ref)
-}
-
-// MountSignIn adds the endpoints that answer with a JWT. They accept JSON,
-// forms and multipart forms.
-func (s *Service) MountSignIn(a *api.API) {
-	const tag = "Authentication"
-	answer := Login{AccessToken: "eyJhbGciOiJIUzI1NiIs...", TokenType: "bearer", ExpiresIn: int(auth.TokenFor.Seconds())}
-	credentials := Credentials{Username: "alice", Password: "correct horse"}
-	problems := []problem.Kind{problem.Unauthorized}
-	api.Handle(a, api.Op{ID: "sign-in", Method: http.MethodPost, Path: "/token", Aliases: []string{"/auth/token"}, Form: true, Tag: tag,
-		Summary: "Sign in", Request: credentials, Answer: answer, Problems: problems}, s.token)
-	answer.User = &LoginUser{ID: exampleUser.ID, Username: exampleUser.Username, Email: exampleUser.Email}
-	api.Handle(a, api.Op{ID: "sign-in-password", Method: http.MethodPost, Path: "/auth/password", Form: true, Tag: tag,
-		Summary: "Sign in, and be told who you are", Request: credentials, Answer: answer, Problems: problems}, s.password)
-	api.Handle(a, api.Op{ID: "sign-in-idm", Method: http.MethodPost, Path: "/auth/idm", Form: true, Tag: tag,
-		Summary: "Sign in with the identity management", Description: "idm_token instead of a password is accepted in the development stage only.",
-		Request: IDMCredentials{Username: "alice", Password: &credentials.Password}, Answer: answer, Problems: problems}, s.idm)
-}
-
-// Credentials is the body of a sign-in.
-type Credentials struct {
-	Username string `json:"username" required:"true" maxLength:"320"`
-	Password string `json:"password" required:"true" maxLength:"1024"`
-}
-
-// IDMCredentials is the body of POST /auth/idm: a password or an idm_token.
-type IDMCredentials struct {
-	Username string  `json:"username" required:"true" maxLength:"320"`
-	Password *string `json:"password,omitempty" maxLength:"1024"`
-	IDMToken *string `json:"idm_token,omitempty" maxLength:"1024"`
-}
-
-type signInIn struct{ Body Credentials }
-
-type signInOut struct {
-	CacheControl string `header:"Cache-Control"`
-	Body         Login
-}
-
-func (s *Service) token(ctx context.Context, in *signInIn) (*signInOut, error) {
-	out, err := s.password(ctx, in)
-	if err == nil {
-		out.Body.User = nil
-	}
-	return out, err
-}
-
-func (s *Service) password(ctx context.Context, in *signInIn) (*signInOut, error) {
-	a, err := s.signIn(ctx, in.Body.Username, in.Body.Password, errPassword)
-	return s.signedIn(a, err)
-}
-
-type idmIn struct{ Body IDMCredentials }
-
-func (s *Service) idm(ctx context.Context, in *idmIn) (*signInOut, error) {
-	switch b := in.Body; {
-	case b.Password != nil:
-		return s.signedIn(s.signIn(ctx, b.Username, *b.Password, errIDM))
-	case b.IDMToken != nil:
-		return s.signedIn(s.idmSignIn(ctx, b.Username, *b.IDMToken))
-	default:
-		return nil, problem.Missing("password")
-	}
-}
-
-// signedIn answers a sign-in as a.
-func (s *Service) signedIn(a *Account, err error) (*signInOut, error) {
-	if err != nil {
-		return nil, err
-	}
-	l, err := s.issue(a)
-	if err != nil {
-		return nil, err
-	}
-	return &signInOut{CacheControl: "no-store", Body: *l}, nil
 }
 
 // The examples in the OpenAPI document.

@@ -205,7 +205,7 @@ func (n Names) apply(u *User) {
 
 // checkUsername refuses what would not work as a name in a path.
 func checkUsername(s string) error {
-	if s == me || strings.TrimSpace(s) != s || strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f || r == '/' }) {
+	if s == "" || s == me || strings.TrimSpace(s) != s || strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f || r == '/' }) {
 		return problem.BadField("username", "value_error", "Not a user name: no blanks at its ends, no control characters, no slash, and not %q", me)
 	}
 	return nil

@@ -58,7 +58,7 @@ const (
 var everyCall = []string{"token#", "user#", "once#", "audit#"}
 
 // references are the partitions a build refers to.
-var references = []string{"project#", "platform#", "os_version#", "image_type#", "cloud_provider#", "os_distribution#", "image_variant#"}
+var references = []string{"project#", "platform#", "os-version#", "image-type#", "cloud-provider#", "os-distribution#", "image-variant#"}
 
 // All is every function, in the order of the documentation.
 var All = []Function{
@@ -70,11 +70,12 @@ var All = []Function{
 	resource("builds", keys(append(references, "build#", "state-code#", "resume-request#")...), "/builds", "/builds/{id}", "/builds/{id}/{proxy+}"),
 	resource("artifacts", keys("build#", "project#"), below("/builds/{id}/artifacts")...),
 	resource("variables", keys("build#", "project#"), below("/builds/{id}/variables")...),
-	resource("resume", keys("build#", "project#", "resume-request#"), below("/resume-requests", "/builds/{id}/resume", "/builds/{id}/resume-requests",
+	resource("resume", keys("build#", "project#", "resume-request#", "breaker#"), below("/resume-requests", "/breakers", "/builds/{id}/resume", "/builds/{id}/resume-requests",
 		"/builds/{id}/resume-plan", "/builds/{id}/resume-context")...),
 	resource("jobs", keys("build#", "project#"), below("/builds/{id}/jobs")...),
-	resource("users", keys("project#"), below("/users", "/audit")...),
+	resource("users", keys("project#"), below("/users")...),
 	{Name: "auth", Routes: below("/token", "/auth"), Table: Write, Keys: everyCall, Signs: true, Memory: large, Timeout: short},
+	{Name: "audit", Routes: below("/audit"), Table: Read, Keys: everyCall, Signs: true, Memory: small, Timeout: short},
 	{Name: "dashboard", Routes: below("/dashboard"), Table: Read, Signs: true, Memory: small, Timeout: short},
 	{Name: "health", Routes: append(below("/health", "/ready", "/status"), "/", "/{proxy+}"), Table: Get, Memory: small, Timeout: short},
 	{Name: "docs", Routes: below("/docs", "/redoc", "/openapi.json"), Memory: small, Timeout: short},
@@ -83,7 +84,7 @@ var All = []Function{
 
 // catalogue is the function of a noun whose collection has its name.
 func catalogue(name string) Function {
-	noun := strings.ReplaceAll(strings.TrimSuffix(name, "s"), "-", "_")
+	noun := strings.TrimSuffix(name, "s")
 	return resource(name, keys(noun+"#"), below("/"+name)...)
 }
 

@@ -11,7 +11,6 @@ import (
 	"hash/crc32"
 	"io"
 	"net/http"
-	"path"
 
 	"bldst/shared/api"
 	"bldst/shared/problem"
@@ -20,6 +19,8 @@ import (
 	swagger "github.com/swaggest/swgui/v5/static"
 )
 
+//go:generate go run ./gen openapi.json
+
 // JSON is the document.
 //
 //go:embed openapi.json
@@ -27,18 +28,26 @@ var JSON []byte
 
 // Docs adds the document and the pages to a. The pages name everything
 // relative to themselves, so that they work behind a stage, a base path or a
-// proxy; whatever is below a page is found by its last part.
+// proxy.
 func Docs(a *api.API) {
-	for _, route := range []string{"/openapi.json", "/docs", "/docs/{file}", "/redoc", "/redoc/{file}"} {
-		op := api.Op{ID: "docs" + route, Method: http.MethodGet, Path: route, Tag: "default", Summary: "Documentation"}
-		api.Handle(a, op, func(_ context.Context, in *fileIn) (*file, error) {
-			name := in.File
-			if name == "" {
-				name = path.Base(route)
-			}
-			return open(name, in.IfNoneMatch)
+	for _, page := range []string{"openapi.json", "docs", "redoc"} {
+		api.Handle(a, operation("/"+page), func(_ context.Context, in *pageIn) (*file, error) {
+			return open(page, in.IfNoneMatch)
 		})
 	}
+	for _, folder := range []string{"docs", "redoc"} {
+		api.Handle(a, operation("/"+folder+"/{file}"), func(_ context.Context, in *fileIn) (*file, error) {
+			return open(in.File, in.IfNoneMatch)
+		})
+	}
+}
+
+func operation(route string) api.Op {
+	return api.Op{ID: "docs" + route, Method: http.MethodGet, Path: route, Tag: "default", Summary: "Documentation"}
+}
+
+type pageIn struct {
+	IfNoneMatch string `header:"If-None-Match"`
 }
 
 type fileIn struct {

@@ -2,41 +2,126 @@ package store
 
 import (
 	"context"
-	"encoding/json"
-	"time"
+	"strings"
 
+	"bldst/shared/audit"
 	"bldst/shared/auth"
+	"bldst/shared/build"
 	"bldst/shared/table"
 )
 
-// An AuditEntry says who did what to which thing, and how the thing was before
-// and after. Entries are written in the transaction of the act.
-type AuditEntry struct {
-	ID         string          `json:"id"`
-	Time       time.Time       `json:"time"`
-	Actor      string          `json:"actor" doc:"The user."`
-	Credential string          `json:"credential" doc:"key:<token id> or jwt."`
-	Action     string          `json:"action" example:"platform.update"`
-	Resource   string          `json:"resource" example:"platform"`
-	ResourceID string          `json:"resource_id"`
-	Before     json.RawMessage `json:"before,omitempty"`
-	After      json.RawMessage `json:"after,omitempty"`
-	RequestID  string          `json:"request_id"`
-}
-
-// auditIndex is the partition of index 1 that lists all entries by time; of
-// index 2, auditIndex#ACTOR lists those of one user.
+// The audit trail:
+//
+//	audit#RESOURCE#ID   TIME#ID   one entry
+//	build#ID            s#0000007 the history of a build: its acts are there and nowhere else
+//
+// Both are listed by time in the partition audit of index 1, and those of one
+// user in audit#USER of index 2.
 const auditIndex = "audit"
+
+var _ audit.Trail = (*Store)(nil)
 
 // auditOp returns the op that records action on the thing. before and after
 // are documents without secrets; either may be nil.
 func (s *Store) auditOp(ctx context.Context, action, resource, id string, before, after []byte) table.Op {
 	user, credential := auth.Actor(ctx)
-	e := AuditEntry{ID: s.NewID(), Time: s.now(), Actor: user, Credential: credential, Action: action,
+	e := audit.Entry{ID: s.NewID(), Time: s.now(), Actor: user, Credential: credential, Action: action,
 		Resource: resource, ResourceID: id, Before: before, After: after, RequestID: auth.RequestOf(ctx).ID}
 	at := stamp(e.Time) + "#" + e.ID
 	return table.PutOp(table.Item{
-		Key: table.Key{PK: "audit#" + resource + "#" + id, SK: at}, Rev: 1, Doc: encode(e),
+		Key: table.Key{PK: auditPartition(resource, id), SK: at}, Rev: 1, Doc: encode(e),
 		Index: [2]table.IndexKey{{PK: auditIndex, SK: at}, {PK: auditIndex + "#" + user, SK: at}},
 	}, table.Cond{Kind: table.Absent})
+}
+
+func auditPartition(resource, id string) string { return "audit#" + resource + "#" + id }
+
+// Audit implements audit.Trail: one query of the thing's own partition, of the
+// user's or of all; what the partition does not select is read past.
+func (s *Store) Audit(ctx context.Context, a audit.Query) ([]audit.Entry, string, error) {
+	q := auditSource(a)
+	q.Reverse, q.Limit, q.Cursor = true, a.Limit, a.Cursor
+	out := make([]audit.Entry, 0, min(a.Limit, 100))
+	for range maxScan {
+		p, err := s.Table.Query(ctx, q)
+		if err != nil {
+			return nil, "", err
+		}
+		for i := range p.Items {
+			e, err := auditEntry(&p.Items[i])
+			if err != nil {
+				return nil, "", err
+			}
+			if e.Time.Before(a.Since) {
+				return out, "", nil // newest first: everything after it is older
+			}
+			switch {
+			case !auditMatches(a, e):
+			case a.Skip > 0:
+				a.Skip--
+			default:
+				out = append(out, e)
+			}
+			if len(out) == a.Limit {
+				return out, auditCursor(q, p, i), nil
+			}
+		}
+		if q.Cursor = p.Next; p.Next == "" {
+			break
+		}
+	}
+	return out, q.Cursor, nil
+}
+
+// auditSource returns the partition that holds the entries a asks for.
+func auditSource(a audit.Query) table.Query {
+	switch {
+	case a.Resource == buildKind && a.ResourceID != "":
+		return table.Query{PK: buildKind + "#" + clipRef(a.ResourceID), Prefix: historyPrefix}
+	case a.Resource != "" && a.ResourceID != "":
+		return table.Query{PK: auditPartition(a.Resource, clipRef(a.ResourceID))}
+	case a.Actor != "":
+		return table.Query{Index: 2, PK: auditIndex + "#" + clipRef(a.Actor)}
+	default:
+		return table.Query{Index: 1, PK: auditIndex}
+	}
+}
+
+func auditMatches(a audit.Query, e audit.Entry) bool {
+	return (a.Resource == "" || a.Resource == e.Resource) && (a.ResourceID == "" || a.ResourceID == e.ResourceID) && (a.Actor == "" || a.Actor == e.Actor)
+}
+
+// auditCursor returns the cursor after item i of p.
+func auditCursor(q table.Query, p table.Page, i int) string {
+	if i == len(p.Items)-1 {
+		return p.Next
+	}
+	at := table.Position{Key: p.Items[i].Key}
+	if q.Index > 0 {
+		at.Sort = p.Items[i].Index[q.Index-1].SK
+	}
+	return q.CursorAt(at)
+}
+
+// auditEntry returns what a row of the trail says; a row of a build's history
+// is one, too.
+func auditEntry(it *table.Item) (audit.Entry, error) {
+	var e audit.Entry
+	if !strings.HasPrefix(it.PK, buildKind+"#") {
+		return e, decode(it, &e)
+	}
+	var row build.Row
+	if err := decode(it, &row); err != nil {
+		return e, err
+	}
+	h, err := row.Entry()
+	if err != nil {
+		return e, err
+	}
+	e = audit.Entry{ID: h.ID, Time: h.At, Actor: h.Actor, Credential: h.Credential, Action: buildKind + "." + string(h.Kind),
+		Resource: buildKind, ResourceID: h.BuildID, After: encode(h.After), RequestID: h.RequestID}
+	if h.Kind != build.Created {
+		e.Before = encode(h.Before)
+	}
+	return e, nil
 }

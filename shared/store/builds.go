@@ -20,11 +20,13 @@ import (
 //	s#0000007   its history, hash-chained
 //	status      its place in the lists by status: build-status#S, project#P#S
 //	lease       the lease of its worker
+//	token       which execution drives it, and the wait it has parked
+//	due         when the sweep is to look at it, see drivers.go
 //	v           what relay counted of it last, see counters.go
 //
 // The build itself is listed under "build" and under its project, newest
-// created first when read backwards. The status row moves only when the status
-// does, in the same transaction.
+// created first when read backwards. The status row and the due row move only
+// when the status does, in the same transaction.
 
 const buildKind = "build"
 
@@ -88,6 +90,12 @@ func buildNotFound() error { return problem.New(problem.NotFound, "Build not fou
 // CreateBuild implements build.Store: one read for all references and the
 // number, one transaction.
 func (s *Store) CreateBuild(ctx context.Context, c build.Create) (*build.Build, error) {
+	return s.createBuild(ctx, c, nil)
+}
+
+// createBuild is CreateBuild; more, when it is not nil, returns further ops of
+// the transaction.
+func (s *Store) createBuild(ctx context.Context, c build.Create, more func(*build.Build) []table.Op) (*build.Build, error) {
 	b := &c.Build
 	for range retries {
 		items, err := s.resolveBuild(ctx, b)
@@ -107,7 +115,11 @@ func (s *Store) CreateBuild(ctx context.Context, c build.Create) (*build.Build, 
 			return nil, err
 		}
 		lock := table.Item{Key: nameKey(buildKind, b.Number), Rev: 1, Doc: encode(holders{IDs: []string{b.ID}, Unique: true})}
-		err = s.write(ctx, append(ops, table.PutOp(lock, table.Cond{Kind: table.Absent}))...)
+		ops = append(ops, table.PutOp(lock, table.Cond{Kind: table.Absent}))
+		if more != nil {
+			ops = append(ops, more(b)...)
+		}
+		err = s.write(ctx, ops...)
 		if table.Refused(err) == nil {
 			return b, err
 		}
@@ -178,13 +190,13 @@ func (s *Store) Build(ctx context.Context, ref string, deleted bool) (*build.Bui
 	return b, err
 }
 
-// readBuildRow reads the build ref with its lease, and the rows of its
-// partition with the given sort keys.
+// readBuildRow reads the build ref with its lease and what drives it, and the
+// rows of its partition with the given sort keys.
 func (s *Store) readBuildRow(ctx context.Context, ref string, deleted bool, more ...string) (*build.Build, []*table.Item, error) {
 	if ref = clipRef(ref); ref == "" {
 		return nil, nil, buildNotFound()
 	}
-	keys := []table.Key{rowKey(buildKind, ref), buildSub(ref, leaseRow)}
+	keys := []table.Key{rowKey(buildKind, ref), buildSub(ref, leaseRow), buildSub(ref, driverRow)}
 	for _, sk := range more {
 		keys = append(keys, buildSub(ref, sk))
 	}
@@ -222,7 +234,12 @@ func (s *Store) readBuildRow(ctx context.Context, ref string, deleted bool, more
 			return nil, nil, err
 		}
 	}
-	return b, items[2 : 2+len(more)], allowed(ctx, b.ProjectID)
+	d, err := readDriver(items[2])
+	if err != nil {
+		return nil, nil, err
+	}
+	b.Execution = d.Execution
+	return b, items[3 : 3+len(more)], allowed(ctx, b.ProjectID)
 }
 
 // readNumbered finds a build whose number has the form of a UUID.
@@ -357,7 +374,7 @@ func (s *Store) buildOps(ctx context.Context, old, b *build.Build, e build.Entry
 	b.Head = build.Head{Seq: e.Seq, Hash: row.Hash}
 	ops := []table.Op{table.PutOp(buildItem(b), cond), table.PutOp(historyItem(e, row), table.Cond{Kind: table.Absent})}
 	if old == nil || old.Status != b.Status || (old.DeactivatedAt == nil) != (b.DeactivatedAt == nil) {
-		ops = append(ops, statusOp(b))
+		ops = append(ops, statusOp(b), dueOp(b, now))
 	}
 	if b.DeactivatedAt != nil && old.DeactivatedAt == nil {
 		ops = append(ops, table.DeleteOp(nameKey(buildKind, b.Number), table.Cond{}))

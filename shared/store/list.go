@@ -8,12 +8,7 @@ import (
 )
 
 // A ListQuery asks for a page of a list.
-type ListQuery struct {
-	Skip    int
-	Limit   int    // 1 to table.MaxLimit
-	Cursor  string // from the page before
-	Deleted bool   // soft-deleted rows too, after the others
-}
+type ListQuery = resource.ListQuery
 
 // page runs q with the paging of l.
 func (s *Store) page(ctx context.Context, q table.Query, l ListQuery) (table.Page, error) {
@@ -26,13 +21,26 @@ const deletedMark = "-"
 
 // listRows returns a page of the rows listed in index 1 under kind.
 func listRows[T any, P resource.Item[T]](ctx context.Context, s *Store, kind string, l ListQuery) ([]T, string, error) {
-	rows := make([]T, 0, min(l.Limit, 100))
+	return listAs(ctx, s, kind, l, func(it *table.Item) (T, error) {
+		var v T
+		err := decode(it, &v)
+		P(&v).Base().Rev = it.Rev
+		return v, err
+	})
+}
+
+// listAs returns a page of the rows listed in index 1 under kind, and then, if
+// they are asked for, of the deleted ones, each read with f.
+func listAs[T any](ctx context.Context, s *Store, kind string, l ListQuery, f func(*table.Item) (T, error)) ([]T, string, error) {
+	if l.Cursor != "" {
+		l.Skip = 0 // the page before has skipped
+	}
 	rest := l
 	if len(l.Cursor) > 0 && l.Cursor[:1] == deletedMark {
 		rest.Cursor = l.Cursor[1:]
-		return appendRows[T, P](ctx, s, rows, "deleted#"+kind, rest, deletedMark)
+		return appendAs(ctx, s, nil, "deleted#"+kind, rest, deletedMark, f)
 	}
-	rows, next, err := appendRows[T, P](ctx, s, rows, kind, l, "")
+	rows, next, err := appendAs(ctx, s, nil, kind, l, "", f)
 	if err != nil || next != "" || !l.Deleted {
 		return rows, next, err
 	}
@@ -40,30 +48,47 @@ func listRows[T any, P resource.Item[T]](ctx context.Context, s *Store, kind str
 		return rows, deletedMark, nil
 	}
 	if rest.Cursor = ""; l.Skip > 0 {
-		active, err := s.Table.Query(ctx, table.Query{Index: 1, PK: kind, Limit: table.MaxLimit})
+		active, err := s.count(ctx, table.Query{Index: 1, PK: kind}, l.Skip)
 		if err != nil {
 			return nil, "", err
 		}
-		rest.Skip = max(0, l.Skip-len(active.Items))
+		rest.Skip = l.Skip - active
 	}
-	return appendRows[T, P](ctx, s, rows, "deleted#"+kind, rest, deletedMark)
+	return appendAs(ctx, s, rows, "deleted#"+kind, rest, deletedMark, f)
 }
 
-func appendRows[T any, P resource.Item[T]](ctx context.Context, s *Store, rows []T, pk string, l ListQuery, mark string) ([]T, string, error) {
+func appendAs[T any](ctx context.Context, s *Store, rows []T, pk string, l ListQuery, mark string, f func(*table.Item) (T, error)) ([]T, string, error) {
 	p, err := s.page(ctx, table.Query{Index: 1, PK: pk}, l)
 	if err != nil {
 		return nil, "", err
 	}
+	out := append(make([]T, 0, len(rows)+len(p.Items)), rows...)
 	for i := range p.Items {
-		var v T
-		if err := decode(&p.Items[i], &v); err != nil {
+		v, err := f(&p.Items[i])
+		if err != nil {
 			return nil, "", err
 		}
-		P(&v).Base().Rev = p.Items[i].Rev
-		rows = append(rows, v)
+		out = append(out, v)
 	}
 	if p.Next != "" {
 		p.Next = mark + p.Next
 	}
-	return rows, p.Next, nil
+	return out, p.Next, nil
+}
+
+// count returns how many items q has, at most most.
+func (s *Store) count(ctx context.Context, q table.Query, most int) (int, error) {
+	n := 0
+	for n < most {
+		q.Limit = min(table.MaxLimit, most-n)
+		p, err := s.Table.Query(ctx, q)
+		if err != nil {
+			return 0, err
+		}
+		n += len(p.Items)
+		if q.Cursor = p.Next; p.Next == "" {
+			break
+		}
+	}
+	return n, nil
 }

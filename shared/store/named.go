@@ -49,11 +49,11 @@ type holders struct {
 // its id and only when deleted is true. NotFound when there is none, Ambiguous
 // when several rows have the name.
 func (n *Named[T, P]) Get(ctx context.Context, ref string, deleted bool) (P, error) {
-	it, err := n.s.lookup(ctx, n.k.Name, ref)
+	it, err := n.s.find(ctx, n.k.Name, ref, deleted)
 	if err != nil {
 		return nil, err
 	}
-	if it == nil || it.Deleted && !deleted {
+	if it == nil || it.Deleted && (!deleted || it.Key != rowKey(n.k.Name, ref)) {
 		return nil, n.notFound(ref)
 	}
 	return n.row(it)
@@ -73,8 +73,15 @@ func (n *Named[T, P]) row(it *table.Item) (P, error) {
 }
 
 // lookup returns the item of the kind with the id or name ref, nil when there
-// is none. An id goes before a name.
+// is none. An id goes before a name, unless it is that of a deleted row: its
+// name may have gone to another one since.
 func (s *Store) lookup(ctx context.Context, kind, ref string) (*table.Item, error) {
+	return s.find(ctx, kind, ref, false)
+}
+
+// find is lookup; with deleted, the id of a deleted row goes before a name,
+// too.
+func (s *Store) find(ctx context.Context, kind, ref string, deleted bool) (*table.Item, error) {
 	if ref == "" || len(ref) > 1000 || strings.ContainsRune(ref, 0) {
 		return nil, nil
 	}
@@ -82,7 +89,7 @@ func (s *Store) lookup(ctx context.Context, kind, ref string) (*table.Item, erro
 	if err != nil {
 		return nil, err
 	}
-	if items[0] != nil || items[1] == nil {
+	if items[1] == nil || items[0] != nil && (deleted || !items[0].Deleted) {
 		return items[0], nil
 	}
 	owner, err := soleHolder(items[1], ref)
@@ -148,7 +155,7 @@ func (s *Store) resolve(ctx context.Context, refs []Ref, extra []table.Key) ([]s
 		switch {
 		case row != nil && !row.Deleted:
 			ids[i] = r.Value
-		case row == nil && name != nil:
+		case name != nil:
 			if ids[i], err = soleHolder(name, r.Value); err != nil {
 				return nil, nil, err
 			}
@@ -189,7 +196,8 @@ func (n *Named[T, P]) Create(ctx context.Context, v P) error {
 		if err != nil {
 			return err
 		}
-		ops = append(ops, table.PutOp(n.item(v), table.Cond{Kind: table.Absent}), n.audit(ctx, "create", nil, v))
+		row := table.PutOp(n.item(v), table.Cond{Kind: table.Absent})
+		ops = append(ops, row, n.audit(ctx, "create", nil, v))
 		err = n.s.write(ctx, ops...)
 		if table.Refused(err) == nil {
 			return err
@@ -208,14 +216,16 @@ func (n *Named[T, P]) slug(v P) string {
 	return n.k.Unique(v)[0]
 }
 
-// assignID takes the slug while nothing has it as id or name, else a new UUID.
+// assignID takes the slug while nothing else has it as id or name, else a new
+// UUID. Two at once cannot get one id; that one gets an id which the other gets
+// as name would be found by its id only.
 func (n *Named[T, P]) assignID(ctx context.Context, m *resource.Meta, slug string) error {
 	m.ID = n.s.NewID()
 	if slug == "" {
 		return nil
 	}
-	items, err := n.s.Table.Get(ctx, rowKey(n.k.Name, slug))
-	if err == nil && items[0] == nil {
+	items, err := n.s.Table.Get(ctx, rowKey(n.k.Name, slug), nameKey(n.k.Name, slug))
+	if err == nil && items[0] == nil && items[1] == nil {
 		m.ID = slug
 	}
 	return err
@@ -324,6 +334,9 @@ func (n *Named[T, P]) claimOne(name string, want hold, id string, lock, row *tab
 // item returns the row of v as it is stored.
 func (n *Named[T, P]) item(v P) table.Item {
 	m := v.Base()
+	if f, ok := any(v).(resource.Filler); ok {
+		f.Fill()
+	}
 	it := table.Item{Key: rowKey(n.k.Name, m.ID), Rev: m.Rev, Doc: encode(v)}
 	if m.DeactivatedAt != nil {
 		it.Deleted = true
@@ -350,8 +363,10 @@ func (n *Named[T, P]) Change(ctx context.Context, ref, action string, deleted bo
 		if err != nil {
 			return nil, err
 		}
-		v := P(new(T))
-		*v = *old
+		v, err := clone[T](old)
+		if err != nil {
+			return nil, err
+		}
 		if err := f(v); err != nil {
 			return nil, err
 		}
@@ -366,6 +381,16 @@ func (n *Named[T, P]) Change(ctx context.Context, ref, action string, deleted bo
 	return nil, busy()
 }
 
+// clone returns a copy of v that shares nothing with it.
+func clone[T any, P resource.Item[T]](v P) (P, error) {
+	c := P(new(T))
+	if err := json.Unmarshal(encode(v), c); err != nil {
+		return nil, err
+	}
+	c.Base().Rev = v.Base().Rev
+	return c, nil
+}
+
 // changeOps returns the ops that replace old by v under the revision of old.
 func (n *Named[T, P]) changeOps(ctx context.Context, action string, old, v P) ([]table.Op, error) {
 	m := v.Base()
@@ -374,7 +399,8 @@ func (n *Named[T, P]) changeOps(ctx context.Context, action string, old, v P) ([
 	if err != nil {
 		return nil, err
 	}
-	return append(ops, table.PutOp(n.item(v), table.IfRev(old.Base().Rev)), n.audit(ctx, action, old, v)), nil
+	row := table.PutOp(n.item(v), table.IfRev(old.Base().Rev))
+	return append(ops, row, n.audit(ctx, action, old, v)), nil
 }
 
 // Delete soft-deletes the row ref: NotFound when it is deleted already. check,

@@ -118,19 +118,7 @@ func (u *Users) seedOps(ctx context.Context, seed *seedUser) ([]table.Op, error)
 		return ops, nil
 	}
 	t := &identity.Token{ID: seed.tokenID, Name: seed.tokenID, Scopes: seed.scopes, Projects: []string{}, IsActive: true, CreatedAt: a.CreatedAt}
-	return append(ops, u.firstKey(ctx, a, t, auth.HashKey(seed.key))...), nil
-}
-
-// firstKey returns the ops that give a, stored in the same transaction, its
-// first key.
-func (u *Users) firstKey(ctx context.Context, a *identity.Account, t *identity.Token, hash string) []table.Op {
-	row := &tokenRow{Token: *t, hash: hash}
-	row.own(a)
-	return []table.Op{
-		table.PutOp(row.item(), table.Cond{Kind: table.Absent}),
-		(&keyList{}).with([]keyRef{{ID: t.ID, Hash: hash, ExpiresAt: t.ExpiresAt}}, a.ID),
-		u.s.auditOp(ctx, "token.create", tokenKind, t.ID, nil, row.audited()),
-	}
+	return append(ops, u.keyOps(ctx, &keyList{}, nil, a, t, auth.HashKey(seed.key))...), nil
 }
 
 // CreateAdminKey makes a key with all scopes for the administrator called
@@ -138,6 +126,9 @@ func (u *Users) firstKey(ctx context.Context, a *identity.Account, t *identity.T
 // is how a table without any credential gets its first. The key is returned
 // once. Refused when the user exists and is no active administrator.
 func (s *Store) CreateAdminKey(ctx context.Context, username string) (string, error) {
+	if _, err := (&identity.UserChange{Username: &username}).Check(); err != nil {
+		return "", err
+	}
 	users := NewUsers(s)
 	owner, err := users.User(ctx, username, false)
 	if problem.Is(err, problem.NotFound) {

@@ -16,7 +16,8 @@ import (
 type Key struct{ PK, SK string }
 
 // An IndexKey is an item's place in one of the two indexes. The zero value
-// keeps the item out of the index. Both parts are set, or neither is.
+// keeps the item out of the index. Both parts are set, or neither is. The sort
+// key and the item's own key share the MaxSK bytes a sort key can have.
 type IndexKey struct{ PK, SK string }
 
 // An Item is one row. Doc is the caller's document, valid JSON in UTF-8, kept
@@ -122,7 +123,8 @@ type Page struct {
 // A Table is the port.
 //
 // Get returns the items at keys, in their order, nil where there is none; it
-// sees every write acknowledged before it. At most 100 keys.
+// sees every write acknowledged before it. At most MaxKeys keys; a key that no
+// item can have (see Key.Storable) is one of an absent item.
 //
 // Write applies all ops or none. When a condition does not hold it returns a
 // *ConditionError. No key may appear twice. It returns a problem of kind
@@ -139,7 +141,8 @@ type Table interface {
 
 // A Change is one write of one item, as the feed reports it. Old is nil for an
 // insert, New for a removal. Changes of one item come in the order of its
-// writes; a change may come more than once.
+// writes; a change may come more than once. Putting an item that is equal to
+// the one there is no change.
 type Change struct {
 	Seq      string // position in the feed, opaque
 	Key      Key

@@ -13,9 +13,7 @@ import (
 	"bldst/shared/api"
 	"bldst/shared/auth"
 	"bldst/shared/config"
-	"bldst/shared/health"
 	"bldst/shared/id"
-	"bldst/shared/openapi"
 	"bldst/shared/store"
 	"bldst/shared/table"
 )
@@ -29,13 +27,14 @@ type Ports struct {
 	Now     func() time.Time // default: time.Now
 	NewID   id.Source        // default: id.New
 	Origins []string         // CORS
-	Stage   string
+
+	Development bool // the development stage: see identity.Service
 }
 
 // On returns the ports of a function with configuration c on t: the real clock
 // and ids, and a log of JSON lines on standard error.
 func On(c *config.Config, t table.Table) Ports {
-	return Ports{Table: t, Signer: &c.Signer, Origins: c.Origins, Stage: c.Stage,
+	return Ports{Table: t, Signer: &c.Signer, Origins: c.Origins, Development: c.Stage == config.Development,
 		Log: slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))}
 }
 
@@ -56,28 +55,23 @@ func (p Ports) store() *store.Store {
 	return &store.Store{Table: p.Table, Now: p.Now, NewID: p.NewID}
 }
 
-// options are those of an API without credentials.
-func (p Ports) options() api.Options {
-	return api.Options{Log: p.Log, Now: p.Now, NewID: p.NewID, Origins: p.Origins}
-}
+// A part adds the endpoints of one function.
+type part func(a *api.API, p Ports)
 
-// Health serves /health, /ready, /status and every path nobody else serves.
-func Health(p Ports) http.Handler {
+// serve returns the handler of a function whose endpoints ask for credentials.
+func serve(p Ports, mount part) http.Handler {
 	p = p.withDefaults()
-	a := api.New(p.options())
-	mountHealth(a, p)
+	a := api.New(api.Options{Log: p.Log, Now: p.Now, NewID: p.NewID, Origins: p.Origins,
+		Auth: auth.NewKeys(store.NewUsers(p.store()), p.Signer, p.Now), Idempotency: p.store()})
+	mount(a, p)
 	return a
 }
 
-func mountHealth(a *api.API, p Ports) {
-	s := &health.Service{Table: p.store(), Log: p.Log, Now: p.Now, Started: p.Now()}
-	s.Mount(a)
-}
-
-// Docs serves /docs, /redoc and /openapi.json. It needs no table.
-func Docs(p Ports) http.Handler {
+// Public returns the handler of a function whose endpoints, added by mount,
+// are all public.
+func Public(p Ports, mount func(*api.API)) http.Handler {
 	p = p.withDefaults()
-	a := api.New(p.options())
-	openapi.Docs(a)
+	a := api.New(api.Options{Log: p.Log, Now: p.Now, NewID: p.NewID, Origins: p.Origins})
+	mount(a)
 	return a
 }

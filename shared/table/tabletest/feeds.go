@@ -50,8 +50,8 @@ func feedOrder(t *testing.T, h Harness) {
 		c.Seq = ""
 		got[c.Key] = append(got[c.Key], c)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Fatalf("changes (-want +got):\n%s", diff)
+	if d := diff(want, got); d != "" {
+		t.Fatalf("changes (-want +got):\n%s", d)
 	}
 }
 
@@ -90,8 +90,8 @@ func feedPosition(t *testing.T, h Harness) {
 	}
 	first := read(t, h.Feed, "", 3)
 	rest := read(t, h.Feed, first[0].Seq, 2)
-	if diff := cmp.Diff(first[1:], rest, cmpopts.EquateEmpty()); diff != "" {
-		t.Fatalf("changes after the first (-want +got):\n%s", diff)
+	if d := diff(first[1:], rest); d != "" {
+		t.Fatalf("changes after the first (-want +got):\n%s", d)
 	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
@@ -110,7 +110,7 @@ func feedPosition(t *testing.T, h Harness) {
 	}()
 	put(t, h.Table, later)
 	changes := <-got
-	if diff := cmp.Diff([]table.Change{{Key: later.Key, New: &later}}, changes, cmpopts.IgnoreFields(table.Change{}, "Seq")); diff != "" {
-		t.Fatalf("the change waited for (-want +got):\n%s", diff)
+	if d := cmp.Diff([]table.Change{{Key: later.Key, New: &later}}, changes, cmpopts.IgnoreFields(table.Change{}, "Seq")); d != "" {
+		t.Fatalf("the change waited for (-want +got):\n%s", d)
 	}
 }

@@ -204,7 +204,6 @@ func softDelete(t *testing.T, h Harness) {
 func replacesItem(t *testing.T, h Harness) {
 	it := item("p", "a")
 	it.Expires, it.Deleted = 4102444800, true
-	var places [2]table.IndexKey
 	for i := range 12 { // through every combination of being in an index or not, twice
 		it.Index = [2]table.IndexKey{}
 		if i%2 == 0 {
@@ -215,12 +214,10 @@ func replacesItem(t *testing.T, h Harness) {
 		}
 		it.Rev = int64(i)
 		put(t, h.Table, it)
-		places = it.Index
 	}
 	bare := item("p", "a")
 	put(t, h.Table, bare)
 	wantItem(t, h.Table, bare.Key, &bare)
-	for i := range places {
-		wantList(t, h.Table, table.Query{Index: i + 1, PK: []string{"one", "two"}[i], Limit: 5}, nil)
-	}
+	wantList(t, h.Table, table.Query{Index: 1, PK: "one", Limit: 5}, nil)
+	wantList(t, h.Table, table.Query{Index: 2, PK: "two", Limit: 5}, nil)
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -88,7 +89,14 @@ type tb interface {
 	Fatalf(format string, args ...any)
 }
 
-var emptyIsNil = cmpopts.EquateEmpty()
+// diff returns how got differs from want, "" when it does not. It compares
+// before it explains, because explaining large documents is slow.
+func diff[T any](want, got T) string {
+	if reflect.DeepEqual(want, got) {
+		return ""
+	}
+	return cmp.Diff(want, got, cmpopts.EquateEmpty())
+}
 
 func write(t tb, tbl table.Table, ops ...table.Op) {
 	t.Helper()
@@ -121,8 +129,8 @@ func get(t tb, tbl table.Table, keys ...table.Key) []*table.Item {
 // wantItem fails unless the item at k is want (nil: absent).
 func wantItem(t tb, tbl table.Table, k table.Key, want *table.Item) {
 	t.Helper()
-	if diff := cmp.Diff(want, get(t, tbl, k)[0]); diff != "" {
-		t.Fatalf("item %v (-want +got):\n%s", k, diff)
+	if d := diff(want, get(t, tbl, k)[0]); d != "" {
+		t.Fatalf("item %v (-want +got):\n%s", k, d)
 	}
 }
 
@@ -152,8 +160,8 @@ func list(t tb, tbl table.Table, q table.Query) []table.Item {
 func wantList(t tb, tbl table.Table, q table.Query, want []table.Item) {
 	t.Helper()
 	check := func() string {
-		if diff := cmp.Diff(want, list(t, tbl, q), emptyIsNil); diff != "" {
-			return fmt.Sprintf("query %+v (-want +got):\n%s", q, diff)
+		if d := diff(want, list(t, tbl, q)); d != "" {
+			return fmt.Sprintf("query %+v (-want +got):\n%s", q, d)
 		}
 		return ""
 	}
@@ -172,8 +180,8 @@ func wantRefused(t tb, err error, want table.ConditionError) {
 		t.Fatalf("error is %v, want a ConditionError", err)
 		return
 	}
-	if diff := cmp.Diff(want, *got); diff != "" {
-		t.Fatalf("refusal (-want +got):\n%s", diff)
+	if d := diff(want, *got); d != "" {
+		t.Fatalf("refusal (-want +got):\n%s", d)
 	}
 }
 

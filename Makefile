@@ -1,0 +1,67 @@
+# Only Go, make and git are needed. `make help` lists the targets.
+
+PORT ?= 8080
+DATA ?= ./data
+
+# What a function's binary is built with. norpc leaves out the old way to
+# start a function, nethttpomithttp2 what only HTTP/2 needs (DynamoDB speaks
+# 1.1), and the packages in OUTLINE are compiled without inlining, for size.
+TAGS     = lambda.norpc,nethttpomithttp2
+LDFLAGS  = -s -w
+ARCHES   = amd64 arm64
+FUNCTIONS = $(notdir $(wildcard functions/*))
+
+.DEFAULT_GOAL := help
+.PHONY: run build test check gen bench bench-scale demo test-dynamodb fuzz clean help
+
+run: bin/bldst ## Run the whole system on http://localhost:8080 (PORT=9000 DATA=folder)
+	@exec bin/bldst local --port $(PORT) --data $(DATA)
+
+.PHONY: bin/bldst
+bin/bldst:
+	@go build -trimpath -o bin/bldst ./cli
+
+build: bin/bldst ## Build the command line, and every function for Lambda into dist/ARCH/NAME/bootstrap
+	@for arch in $(ARCHES); do for name in $(FUNCTIONS); do \
+		GOOS=linux GOARCH=$$arch CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' \
+			-o dist/$$arch/$$name/bootstrap ./functions/$$name || exit 1; \
+	done; done
+	@ls -l dist/*/*/bootstrap | awk '{ printf "%9d %s\n", $$5, $$NF }'
+
+test: ## Run every test that needs nothing but Go
+	go test ./...
+
+check: ## Format, vet, staticcheck, import directions and generated files
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted; run gofmt -w on:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	go test ./shared ./shared/manifest ./shared/openapi
+
+gen: ## Write the generated files again
+	go generate ./...
+
+bench: ## Benchmarks of the handlers
+	go test -run '^$$' -bench . -benchmem ./...
+
+bench-scale: ## Benchmarks with 10,000 builds in the table
+	BLDST_BENCH_SCALE=10000 go test -run '^$$' -bench . -benchmem ./localstack/...
+
+demo: bin/bldst ## Kill a real image build twice and watch it finish
+	@DEMO_BLDST=bin/bldst .ci/demo
+
+test-dynamodb: ## The table's conformance suite on a real DynamoDB engine (Java)
+	.ci/dynamodb-local go test -tags dynamodb ./shared/table/...
+
+FUZZTIME ?= 10s
+fuzz: ## Fuzz every fuzz test for FUZZTIME each
+	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \
+		go test -list '^Fuzz' $$dir | grep '^Fuzz' | while read -r name; do \
+			go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+		done || exit 1; \
+	done
+
+clean: ## Remove what was built
+	rm -rf bin dist
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

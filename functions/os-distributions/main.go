@@ -1,0 +1,14 @@
+// Command os-distributions serves OS distributions.
+package main
+
+import (
+	"bldst/shared/config"
+	"bldst/shared/gateway"
+	"bldst/shared/table/dynamo"
+	"bldst/shared/wire"
+)
+
+func main() {
+	c := config.Load(config.TableName, config.Region, config.JWTKeys)
+	gateway.Start(wire.OSDistributions(wire.On(c, dynamo.Open(c.Access(), c.Table))))
+}

@@ -1,0 +1,14 @@
+// Command os-versions serves OS versions.
+package main
+
+import (
+	"bldst/shared/config"
+	"bldst/shared/gateway"
+	"bldst/shared/table/dynamo"
+	"bldst/shared/wire"
+)
+
+func main() {
+	c := config.Load(config.TableName, config.Region, config.JWTKeys)
+	gateway.Start(wire.OSVersions(wire.On(c, dynamo.Open(c.Access(), c.Table))))
+}

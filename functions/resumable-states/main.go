@@ -1,0 +1,14 @@
+// Command resumable-states serves the resumable states of projects.
+package main
+
+import (
+	"bldst/shared/config"
+	"bldst/shared/gateway"
+	"bldst/shared/table/dynamo"
+	"bldst/shared/wire"
+)
+
+func main() {
+	c := config.Load(config.TableName, config.Region, config.JWTKeys)
+	gateway.Start(wire.ResumableStates(wire.On(c, dynamo.Open(c.Access(), c.Table))))
+}

@@ -1,0 +1,14 @@
+// Command state-codes serves the state codes of projects.
+package main
+
+import (
+	"bldst/shared/config"
+	"bldst/shared/gateway"
+	"bldst/shared/table/dynamo"
+	"bldst/shared/wire"
+)
+
+func main() {
+	c := config.Load(config.TableName, config.Region, config.JWTKeys)
+	gateway.Start(wire.StateCodes(wire.On(c, dynamo.Open(c.Access(), c.Table))))
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A conn is one kept-alive HTTP connection. It writes requests whose bytes are
+// ready and reads answers without parsing what it does not need, so that the
+// generator takes little of the two cores it shares with the system.
+type conn struct {
+	c net.Conn
+	r *bufio.Reader
+}
+
+func dial(base string) (*conn, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, err
+	}
+	c, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{c: c, r: bufio.NewReaderSize(c, 64<<10)}, nil
+}
+
+// do sends one request and returns the status of its answer.
+func (c *conn) do(request []byte) (int, error) {
+	if _, err := c.c.Write(request); err != nil {
+		return 0, err
+	}
+	res, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, res.Body)
+	return res.StatusCode, err
+}
+
+// request returns the bytes of one request.
+func request(method, path, body string) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: localhost\r\nX-API-Key: %s\r\n", method, path, key)
+	if body != "" {
+		fmt.Fprintf(&b, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(body))
+	}
+	b.WriteString("\r\n" + body)
+	return b.Bytes()
+}
+
+// key is the development key the load is sent with.
+const key = "dev-key-12345"
+
+// A sample is what a run of requests measured.
+type sample struct {
+	rate     float64 // requests a second
+	p50, p99 time.Duration
+}
+
+// drive sends n requests from each of the clients, one after the other on a
+// connection each. next returns request i of client c. Every answer must have
+// the status want.
+func drive(base string, clients, n, want int, next func(c, i int) []byte) (sample, error) {
+	took := make([][]time.Duration, clients)
+	var failed atomic.Value
+	var wg sync.WaitGroup
+	begin := time.Now()
+	for c := range clients {
+		wg.Go(func() {
+			if err := one(base, n, want, func(i int) []byte { return next(c, i) }, &took[c]); err != nil {
+				failed.Store(err)
+			}
+		})
+	}
+	wg.Wait()
+	all := time.Since(begin)
+	if err, ok := failed.Load().(error); ok {
+		return sample{}, err
+	}
+	every := slices.Concat(took...)
+	slices.Sort(every)
+	return sample{rate: float64(len(every)) / all.Seconds(), p50: every[len(every)/2], p99: every[len(every)*99/100]}, nil
+}
+
+func one(base string, n, want int, next func(int) []byte, took *[]time.Duration) error {
+	conn, err := dial(base)
+	if err != nil {
+		return err
+	}
+	defer conn.c.Close()
+	for i := range n {
+		req := next(i)
+		begin := time.Now()
+		status, err := conn.do(req)
+		if err != nil {
+			return err
+		}
+		if status != want {
+			return fmt.Errorf("answered %d, not %d: %.80s", status, want, req)
+		}
+		*took = append(*took, time.Since(begin))
+	}
+	return nil
+}

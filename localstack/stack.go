@@ -1,0 +1,280 @@
+// Package localstack is the whole system in one process: the gateway, every
+// function behind it, the table in one file, its change feed and what listens
+// to it. The functions are those that are deployed and get the events they
+// would get there; only their host is another.
+package localstack
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"bldst/localstack/gateway"
+	"bldst/localstack/table"
+	"bldst/shared/auth"
+	shared "bldst/shared/gateway"
+	"bldst/shared/id"
+	"bldst/shared/manifest"
+	"bldst/shared/openapi"
+	"bldst/shared/store"
+	"bldst/shared/wire"
+
+	"github.com/aws/aws-lambda-go/lambda"
+)
+
+// Options of Start.
+type Options struct {
+	// Required.
+	Data string // folder of the data; created when there is none
+
+	// Optional.
+	Port    int              // on localhost; 0 is a free one, see Stack.URL
+	Empty   bool             // do not seed the development data
+	Signer  *auth.Signer     // default: a key kept in the folder
+	Origins []string         // CORS; default "*"
+	Log     *slog.Logger     // default: discarded
+	Now     func() time.Time // default: time.Now
+	NewID   id.Source        // default: id.New
+}
+
+// A Stack is the running system.
+type Stack struct {
+	URL   string       // of the API, without a slash at its end
+	Table *table.Table // for tests
+	o     Options
+
+	server    *http.Server
+	listeners []net.Listener
+	serving   sync.WaitGroup
+	stopPump  context.CancelFunc
+	pumping   sync.WaitGroup
+	failed    chan error
+	stopOnce  sync.Once
+	stopErr   error
+}
+
+// dataFile is the table in the data folder.
+const dataFile = "bldst.db"
+
+// Start starts the system and returns when it answers. Its errors say in one
+// line what to do.
+func Start(ctx context.Context, o Options) (*Stack, error) {
+	o = o.withDefaults()
+	listeners, err := listen(o.Port)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stack{o: o, listeners: listeners, URL: fmt.Sprintf("http://localhost:%d", portOf(listeners[0])), failed: make(chan error, 2)}
+	if err := s.start(ctx); err != nil {
+		for _, l := range listeners {
+			_ = l.Close()
+		}
+		return nil, errors.Join(err, s.closeTable())
+	}
+	return s, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Origins == nil {
+		o.Origins = []string{"*"}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = id.New
+	}
+	return o
+}
+
+func (s *Stack) start(ctx context.Context) error {
+	var err error
+	if s.Table, err = table.Open(filepath.Join(s.o.Data, dataFile), table.Options{Feed: true, Now: s.o.Now}); err != nil {
+		return err
+	}
+	if s.o.Signer == nil {
+		if s.o.Signer, err = signer(s.o.Data); err != nil {
+			return err
+		}
+	}
+	if !s.o.Empty {
+		if err := s.seed(ctx); err != nil {
+			return err
+		}
+	}
+	functions := s.functions()
+	g, err := gateway.New(functions, gateway.Options{Functions: served(functions), Log: s.o.Log, Now: s.o.Now, NewID: s.o.NewID})
+	if err != nil {
+		return err
+	}
+	if err := s.startPump(); err != nil {
+		return err
+	}
+	s.serve(g)
+	return nil
+}
+
+// functions returns the handler of every function with routes.
+func (s *Stack) functions() map[string]lambda.Handler {
+	p := wire.Ports{Table: s.Table, Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Now, NewID: s.o.NewID, Origins: s.o.Origins, Development: true}
+	out := map[string]lambda.Handler{"docs": cold(func() http.Handler { return wire.Public(p, openapi.Docs) })}
+	for _, f := range wire.Functions() {
+		out[f.Name] = cold(func() http.Handler { return f.Handler(p) })
+	}
+	return out
+}
+
+// served returns the functions of the manifest that have a handler.
+func served(handlers map[string]lambda.Handler) []manifest.Function {
+	return slices.DeleteFunc(slices.Clone(manifest.All), func(f manifest.Function) bool { return handlers[f.Name] == nil })
+}
+
+// cold returns a function that initialises itself at its first event, as one
+// on AWS does: the start of the stack waits for none of them.
+func cold(start func() http.Handler) lambda.Handler {
+	return coldHandler(sync.OnceValue(func() lambda.Handler { return shared.Handler(start()) }))
+}
+
+type coldHandler func() lambda.Handler
+
+func (h coldHandler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	return h().Invoke(ctx, payload)
+}
+
+// seed stores the development data. Each step looks at one row to know that it
+// was done before.
+func (s *Stack) seed(ctx context.Context) error {
+	st := &store.Store{Table: s.Table, Now: s.o.Now, NewID: s.o.NewID}
+	for _, step := range seeds(st) {
+		if err := step(ctx); err != nil {
+			return fmt.Errorf("seed the development data: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Stack) startPump() error {
+	return nil
+}
+
+// What a server of strangers would need is good manners here too.
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 32 << 10
+)
+
+func (s *Stack) serve(h http.Handler) {
+	s.server = &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelWarn)}
+	for _, l := range s.listeners {
+		s.serving.Go(func() {
+			if err := s.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				s.failed <- err
+			}
+		})
+	}
+}
+
+// Failed receives the error that made the server end by itself.
+func (s *Stack) Failed() <-chan error { return s.failed }
+
+// Stop lets the requests in flight finish, as long as ctx allows, and closes
+// the table. What was acknowledged is on disk. A second call does nothing.
+func (s *Stack) Stop(ctx context.Context) error {
+	s.stopOnce.Do(func() {
+		err := s.server.Shutdown(ctx)
+		if err != nil {
+			err = fmt.Errorf("requests in flight were cut off: %w", errors.Join(err, s.server.Close()))
+		}
+		s.serving.Wait()
+		if s.stopPump != nil {
+			s.stopPump()
+		}
+		s.pumping.Wait()
+		s.stopErr = errors.Join(err, s.closeTable())
+	})
+	return s.stopErr
+}
+
+func (s *Stack) closeTable() error {
+	if s.Table == nil {
+		return nil
+	}
+	return s.Table.Close()
+}
+
+// listen takes the port on both addresses of localhost.
+func listen(p int) ([]net.Listener, error) {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
+	if err != nil {
+		return nil, listenError(p, err)
+	}
+	l6, err := net.Listen("tcp", fmt.Sprintf("[::1]:%d", portOf(l)))
+	switch {
+	case err == nil:
+		return []net.Listener{l, l6}, nil
+	case errors.Is(err, syscall.EADDRINUSE):
+		_ = l.Close()
+		return nil, listenError(portOf(l), err)
+	default:
+		return []net.Listener{l}, nil // this machine has no IPv6
+	}
+}
+
+func portOf(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
+
+func listenError(p int, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("port %d is in use by another program; stop it or choose another port, such as --port %d (make run PORT=%d)", p, other(p), other(p))
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("port %d may not be used without privileges; choose one above 1023, such as --port 8080", p)
+	default:
+		return fmt.Errorf("port %d cannot be used: %w", p, err)
+	}
+}
+
+// other returns a port to suggest instead of p.
+func other(p int) int {
+	if p < 65535 {
+		return p + 1
+	}
+	return 8080
+}
+
+// keyFile holds the key that signs JWTs, so that they outlive a restart.
+const keyFile = "jwt.key"
+
+func signer(folder string) (*auth.Signer, error) {
+	path := filepath.Join(folder, keyFile)
+	key, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		random := make([]byte, 32)
+		_, _ = rand.Read(random) // never fails
+		key = []byte(hex.EncodeToString(random))
+		err = os.WriteFile(path, key, 0o600)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w; choose another folder or mend its permissions", table.ErrUnwritable, err)
+	}
+	s := &auth.Signer{Keys: map[string][]byte{"local": key}, Current: "local"}
+	if err := s.Check(); err != nil {
+		return nil, fmt.Errorf("%s is not a signing key (%w); remove it and start again", path, err)
+	}
+	return s, nil
+}

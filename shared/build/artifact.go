@@ -1,0 +1,441 @@
+package build
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"bldst/shared/api"
+	"bldst/shared/auth"
+	"bldst/shared/problem"
+)
+
+// An Artifact is something a build left behind: a checkpoint to resume from, a
+// log, the finished image. Only its record is kept here, never the thing. The
+// row in the table is its JSON.
+type Artifact struct {
+	ID           string          `json:"id"`
+	BuildID      string          `json:"build_id"`
+	StateCode    int             `json:"state_code" minimum:"0" maximum:"100"`
+	Name         string          `json:"artifact_name"`
+	Type         string          `json:"artifact_type"`
+	Path         string          `json:"artifact_path"`
+	Backend      string          `json:"storage_backend"`
+	Region       *string         `json:"storage_region"`
+	Bucket       *string         `json:"storage_bucket"`
+	Key          *string         `json:"storage_key"`
+	Size         *int64          `json:"size_bytes"`
+	Checksum     *string         `json:"checksum" doc:"Lower-case hex, without the name of the algorithm."`
+	Algorithm    string          `json:"checksum_algorithm"`
+	Resumable    bool            `json:"is_resumable"`
+	Final        bool            `json:"is_final"`
+	ExpiresAt    *time.Time      `json:"expires_at" doc:"From then on it is not restored."`
+	Metadata     json.RawMessage `json:"metadata"`
+	Target       *string         `json:"target" doc:"The part of the build it belongs to, e.g. a region."`
+	Attempt      int             `json:"attempt" doc:"The attempt that registered it."`
+	CreatedAt    time.Time       `json:"created_at"`
+	UpdatedAt    time.Time       `json:"updated_at"`
+	DeletedAt    *time.Time      `json:"deleted_at"`
+	RevokedAt    *time.Time      `json:"revoked_at" doc:"From then on it is never restored."`
+	RevokedBy    *string         `json:"revoked_by"`
+	RevokeReason *string         `json:"revoke_reason"`
+	Rev          int64           `json:"-"`
+}
+
+// Expired reports whether a is not to be restored any more at now.
+func (a *Artifact) Expired(now time.Time) bool {
+	return a.ExpiresAt != nil && !a.ExpiresAt.After(now)
+}
+
+// Usable reports whether a may be used by a resume at now: it is neither
+// deleted, nor revoked, nor expired.
+func (a *Artifact) Usable(now time.Time) bool {
+	return a.DeletedAt == nil && a.RevokedAt == nil && !a.Expired(now)
+}
+
+// Record is a as it goes into the history: without the caller's metadata.
+func (a *Artifact) Record() any {
+	r := *a
+	r.Metadata = nil
+	return r
+}
+
+// An ArtifactStore keeps the artifacts of builds. ref is the id or number of
+// the build, which must exist (NotFound "Build REF not found"); an artifact is
+// named by its id or, while it is not deleted, by its name (NotFound "Artifact
+// A not found for build REF").
+type ArtifactStore interface {
+	// AddArtifact stores the artifact f makes, under the name given; Conflict
+	// with the id of the one that has the name.
+	AddArtifact(ctx context.Context, ref, name string, f func(b *Build, rules Rules, now time.Time) (*Artifact, error)) (*Artifact, error)
+	// Artifact returns one artifact; a deleted one only when deleted is true.
+	Artifact(ctx context.Context, ref, artifact string, deleted bool) (*Artifact, error)
+	// Artifacts returns a page, ordered by state and then by age.
+	Artifacts(ctx context.Context, ref string, q ArtifactQuery) ([]*Artifact, string, error)
+	// ChangeArtifact lets f change an artifact and stores it; f says what the
+	// history is to call the change. f sees deleted ones only when deleted is
+	// true. Conflict when its new name is taken.
+	ChangeArtifact(ctx context.Context, ref, artifact string, deleted bool, f func(a *Artifact, now time.Time) (Kind, error)) (*Artifact, error)
+}
+
+// An ArtifactQuery selects artifacts of a build. Zero fields select all.
+type ArtifactQuery struct {
+	State     *int
+	Type      string
+	Resumable *bool
+	Final     *bool
+	Deleted   bool // deleted ones too
+	PageQuery
+}
+
+// Wants reports whether q selects a.
+func (q *ArtifactQuery) Wants(a *Artifact) bool {
+	return (q.State == nil || *q.State == a.StateCode) && (q.Type == "" || q.Type == a.Type) &&
+		(q.Resumable == nil || *q.Resumable == a.Resumable) && (q.Final == nil || *q.Final == a.Final) &&
+		(q.Deleted || a.DeletedAt == nil)
+}
+
+// A PageQuery asks for one page of a list.
+type PageQuery struct {
+	Skip, Limit int
+	Cursor      string
+}
+
+// An ArtifactIn is the body of POST /builds/{id}/artifacts.
+type ArtifactIn struct {
+	StateCode         api.IntOrString `json:"state_code,omitzero" doc:"The state it is the result of: 0-100, or its name. Required."`
+	State             api.IntOrString `json:"state,omitzero" doc:"Alias of state_code."`
+	ArtifactName      string          `json:"artifact_name" required:"true" minLength:"1" maxLength:"200" doc:"Unique in the build."`
+	ArtifactType      string          `json:"artifact_type" required:"true" minLength:"1" maxLength:"100" doc:"vm_snapshot, ebs_snapshot, ami, disk_image, config_file ..."`
+	ArtifactPath      string          `json:"artifact_path" required:"true" minLength:"1" maxLength:"2000" doc:"Any address."`
+	StorageBackend    string          `json:"storage_backend" required:"true" minLength:"1" maxLength:"100" doc:"s3, azure_blob, gcp_storage, local, vsphere, nfs, aws ..."`
+	StorageRegion     *string         `json:"storage_region,omitempty" maxLength:"100"`
+	StorageBucket     *string         `json:"storage_bucket,omitempty" maxLength:"300"`
+	StorageKey        *string         `json:"storage_key,omitempty" maxLength:"2000"`
+	SizeBytes         *int64          `json:"size_bytes,omitempty" minimum:"0"`
+	Checksum          string          `json:"checksum,omitempty" maxLength:"200" doc:"Hex, also with the algorithm in front (sha256:...)."`
+	ChecksumAlgorithm string          `json:"checksum_algorithm,omitempty" maxLength:"50" doc:"Default sha256."`
+	IsResumable       *bool           `json:"is_resumable,omitempty" doc:"Default true: a resume may restore it."`
+	IsFinal           *bool           `json:"is_final,omitempty" doc:"Default false."`
+	ExpiresAt         string          `json:"expires_at,omitempty" maxLength:"40" doc:"RFC 3339. From then on it is not restored."`
+	Metadata          json.RawMessage `json:"metadata,omitempty" doc:"An object: vm_id, snapshot_id, ami_id ..."`
+	Target            *string         `json:"target,omitempty" maxLength:"200" doc:"The part of the build it belongs to, e.g. a region."`
+}
+
+// Artifact returns the new artifact of b that in describes. One can be
+// registered whatever became of the build: it is evidence.
+func (in ArtifactIn) Artifact(b *Build, rules Rules, now time.Time) (*Artifact, error) {
+	code, err := ReportIn{StateCode: in.StateCode, State: in.State}.code(b.Current, rules)
+	if err != nil {
+		return nil, err
+	}
+	a := &Artifact{
+		BuildID: b.ID, StateCode: code.Number, Name: in.ArtifactName, Type: in.ArtifactType, Path: in.ArtifactPath,
+		Backend: in.StorageBackend, Region: in.StorageRegion, Bucket: in.StorageBucket, Key: in.StorageKey, Size: in.SizeBytes,
+		Resumable: in.IsResumable == nil || *in.IsResumable, Final: in.IsFinal != nil && *in.IsFinal,
+		Target: in.Target, Attempt: b.Attempt, CreatedAt: now, UpdatedAt: now,
+	}
+	if a.Checksum, a.Algorithm, err = parseChecksum(in.Checksum, in.ChecksumAlgorithm); err != nil {
+		return nil, err
+	}
+	if err := plainText("artifact_name", a.Name); err != nil {
+		return nil, err
+	}
+	if a.ExpiresAt, err = parseTime("expires_at", in.ExpiresAt); err != nil {
+		return nil, err
+	}
+	a.Metadata, err = object("metadata", in.Metadata)
+	return a, err
+}
+
+// hexDigits are the lengths of the checksums whose algorithm is known.
+var hexDigits = map[string]int{"md5": 32, "sha1": 40, "sha224": 56, "sha256": 64, "sha384": 96, "sha512": 128}
+
+// DefaultAlgorithm is the algorithm of checksums that do not name theirs.
+const DefaultAlgorithm = "sha256"
+
+// parseChecksum returns a checksum without the algorithm that may stand in
+// front of it, and the algorithm. The checksum is nil when there is none.
+func parseChecksum(sum, algorithm string) (*string, string, error) {
+	algorithm = algorithmName(algorithm)
+	if front, rest, ok := strings.Cut(sum, ":"); ok && (hexDigits[algorithmName(front)] > 0 || algorithmName(front) == algorithm) {
+		if named := algorithmName(front); algorithm != "" && algorithm != named {
+			return nil, "", problem.BadField("checksum", "value_error", "The checksum says %s, checksum_algorithm says %s", named, algorithm)
+		}
+		sum, algorithm = rest, algorithmName(front)
+	}
+	if algorithm == "" {
+		algorithm = DefaultAlgorithm
+	}
+	sum = strings.TrimSpace(sum)
+	if sum == "" {
+		return nil, algorithm, nil
+	}
+	digits, known := hexDigits[algorithm]
+	if !known {
+		return &sum, algorithm, nil
+	}
+	sum = strings.ToLower(sum)
+	if len(sum) != digits || strings.Trim(sum, "0123456789abcdef") != "" {
+		return nil, "", problem.BadField("checksum", "value_error", "A %s checksum is %d hexadecimal digits", algorithm, digits)
+	}
+	return &sum, algorithm, nil
+}
+
+// algorithmName spells an algorithm as it is stored: SHA-256 is sha256.
+func algorithmName(s string) string {
+	s = strings.ToLower(strings.TrimSpace(s))
+	if plain := strings.ReplaceAll(s, "-", ""); hexDigits[plain] > 0 {
+		return plain
+	}
+	return s
+}
+
+// timeLayouts are the spellings of a time; one without a zone is UTC.
+var timeLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999", time.DateOnly}
+
+// parseTime reads the time of a field of the body; nil for "".
+func parseTime(field, s string) (*time.Time, error) {
+	if s == "" {
+		return nil, nil
+	}
+	for _, layout := range timeLayouts {
+		if t, err := time.Parse(layout, s); err == nil {
+			t = t.UTC().Truncate(time.Microsecond)
+			if t.Year() < 1 || t.Year() > 9999 {
+				break
+			}
+			return &t, nil
+		}
+	}
+	return nil, problem.BadField(field, "value_error", "Expected a time like 2024-02-01T10:30:00Z")
+}
+
+// plainText refuses names that hold control characters.
+func plainText(field, s string) error {
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return problem.BadField(field, "value_error", "No control characters")
+	}
+	return nil
+}
+
+// object checks a document a caller attaches: an object of bounded size, nil
+// for null.
+func object(field string, doc json.RawMessage) (json.RawMessage, error) {
+	if isNull(doc) {
+		return nil, nil
+	}
+	if len(doc) > MaxMetadata {
+		return nil, problem.New(problem.TooLarge, "%s is larger than %d bytes; store it elsewhere and send its address.", field, MaxMetadata)
+	}
+	if doc[0] != '{' {
+		return nil, problem.BadField(field, "type_error", "Expected an object")
+	}
+	return doc, nil
+}
+
+// An ArtifactPatch is the body of PATCH /builds/{id}/artifacts/{aid}: any
+// subset. null is the same as leaving a field out.
+type ArtifactPatch struct {
+	ArtifactName *string         `json:"artifact_name,omitempty" minLength:"1" maxLength:"200"`
+	ArtifactType *string         `json:"artifact_type,omitempty" minLength:"1" maxLength:"100"`
+	ArtifactPath *string         `json:"artifact_path,omitempty" minLength:"1" maxLength:"2000"`
+	IsResumable  *bool           `json:"is_resumable,omitempty"`
+	IsFinal      *bool           `json:"is_final,omitempty"`
+	ExpiresAt    *string         `json:"expires_at,omitempty" maxLength:"40" doc:"RFC 3339; \"\" for never."`
+	Metadata     json.RawMessage `json:"metadata,omitempty" doc:"Replaces what there is; {} for none."`
+}
+
+// Apply changes a.
+func (p ArtifactPatch) Apply(a *Artifact) error {
+	for _, f := range []struct{ to, from *string }{{&a.Name, p.ArtifactName}, {&a.Type, p.ArtifactType}, {&a.Path, p.ArtifactPath}} {
+		if f.from != nil {
+			*f.to = *f.from
+		}
+	}
+	for _, f := range []struct{ to, from *bool }{{&a.Resumable, p.IsResumable}, {&a.Final, p.IsFinal}} {
+		if f.from != nil {
+			*f.to = *f.from
+		}
+	}
+	if p.ExpiresAt != nil {
+		var err error
+		if a.ExpiresAt, err = parseTime("expires_at", *p.ExpiresAt); err != nil {
+			return err
+		}
+	}
+	doc, err := object("metadata", p.Metadata)
+	if doc != nil {
+		a.Metadata = doc
+	}
+	if err != nil {
+		return err
+	}
+	return plainText("artifact_name", a.Name)
+}
+
+// An ArtifactService serves the artifacts of builds.
+type ArtifactService struct{ Store ArtifactStore }
+
+// Mount adds the endpoints of artifacts.
+func (s *ArtifactService) Mount(a *api.API) {
+	const tag = "Artifacts"
+	gone := []problem.Kind{problem.NotFound}
+	changed := []problem.Kind{problem.NotFound, problem.Conflict, problem.PreconditionFailed}
+	api.Handle(a, api.Op{ID: "create-artifact", Method: http.MethodPost, Path: "/builds/{id}/artifacts", Scope: auth.Write, Tag: tag, Status: http.StatusCreated,
+		Summary: "Register an artifact of a build", Description: "Also after the build has ended.", Problems: gone, Request: exampleArtifactIn, Answer: exampleArtifact}, s.create)
+	api.Handle(a, api.Op{ID: "list-artifacts", Method: http.MethodGet, Path: "/builds/{id}/artifacts", Scope: auth.Read, Tag: tag,
+		Summary: "List the artifacts of a build, by state and age", Problems: gone, Answer: []Artifact{exampleArtifact}}, s.list)
+	api.Handle(a, api.Op{ID: "get-artifact", Method: http.MethodGet, Path: "/builds/{id}/artifacts/{aid}", Scope: auth.Read, Tag: tag,
+		Summary: "Get an artifact", Problems: gone, Answer: exampleArtifact}, s.get)
+	api.Handle(a, api.Op{ID: "update-artifact", Method: http.MethodPatch, Path: "/builds/{id}/artifacts/{aid}", Scope: auth.Write, Tag: tag,
+		Summary: "Change an artifact", Problems: changed, Request: map[string]any{"is_final": true}, Answer: exampleArtifact}, s.update)
+	api.Handle(a, api.Op{ID: "delete-artifact", Method: http.MethodDelete, Path: "/builds/{id}/artifacts/{aid}", Scope: auth.Admin, Tag: tag, Status: http.StatusNoContent,
+		Summary: "Delete an artifact", Description: "Soft: it can be restored. The thing itself is not touched.", Problems: changed}, s.delete)
+	api.Handle(a, api.Op{ID: "restore-artifact", Method: http.MethodPost, Path: "/builds/{id}/artifacts/{aid}/restore", Scope: auth.Admin, Tag: tag,
+		Summary: "Bring a deleted artifact back", Problems: changed, Answer: exampleArtifact}, s.restore)
+	api.Handle(a, api.Op{ID: "revoke-artifact", Method: http.MethodPost, Path: "/builds/{id}/artifacts/{aid}/revoke", Scope: auth.Write, Tag: tag,
+		Summary: "Forbid to resume from an artifact, for ever", Problems: changed, Request: map[string]any{"reason": "built on a compromised runner"}, Answer: exampleArtifact}, s.revoke)
+}
+
+type createArtifactIn struct {
+	Ref
+	Body ArtifactIn
+}
+
+func (s *ArtifactService) create(ctx context.Context, in *createArtifactIn) (*api.Object[*Artifact], error) {
+	return artifactAnswer(s.Store.AddArtifact(ctx, in.ID, in.Body.ArtifactName, in.Body.Artifact))
+}
+
+func artifactAnswer(a *Artifact, err error) (*api.Object[*Artifact], error) {
+	if err != nil {
+		return nil, err
+	}
+	return api.Rev(a.Rev, a), nil
+}
+
+type listArtifactsIn struct {
+	Ref
+	api.Page
+	StateCode   int    `query:"state_code" default:"-1" minimum:"-1" maximum:"100" doc:"Only those of that state."`
+	State       int    `query:"state" default:"-1" minimum:"-1" maximum:"100" doc:"Alias of state_code."`
+	Type        string `query:"artifact_type" maxLength:"100" doc:"Only those of that type."`
+	IsResumable string `query:"is_resumable" maxLength:"10" doc:"true or false."`
+	Resumable   string `query:"resumable" maxLength:"10" doc:"Alias of is_resumable."`
+	IsFinal     string `query:"is_final" maxLength:"10" doc:"true or false."`
+	Deleted     bool   `query:"include_deactivated" doc:"Deleted ones too."`
+}
+
+func (s *ArtifactService) list(ctx context.Context, in *listArtifactsIn) (*api.List[*Artifact], error) {
+	q := ArtifactQuery{Type: in.Type, Deleted: in.Deleted, PageQuery: PageQuery{in.Skip, in.Limit, in.Cursor}}
+	if code := max(in.StateCode, in.State); code >= 0 {
+		q.State = &code
+	}
+	var err error
+	if q.Resumable, err = queryFlag("is_resumable", either(in.IsResumable, in.Resumable)); err != nil {
+		return nil, err
+	}
+	if q.Final, err = queryFlag("is_final", in.IsFinal); err != nil {
+		return nil, err
+	}
+	as, next, err := s.Store.Artifacts(ctx, in.ID, q)
+	if err != nil {
+		return nil, err
+	}
+	return &api.List[*Artifact]{Link: in.Next(next), Body: as}, nil
+}
+
+// queryFlag reads a query parameter that is true, false or absent, in the
+// spellings older callers use.
+func queryFlag(name, s string) (*bool, error) {
+	if s == "" {
+		return nil, nil
+	}
+	v, err := strconv.ParseBool(strings.ToLower(s))
+	switch strings.ToLower(s) {
+	case "yes", "on", "y":
+		v, err = true, nil
+	case "no", "off", "n":
+		v, err = false, nil
+	}
+	if err != nil {
+		return nil, &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{{Loc: []any{"query", name}, Msg: "Expected true or false", Type: "type_error"}}}
+	}
+	return &v, nil
+}
+
+// An artifactRef is the artifact in a path.
+type artifactRef struct {
+	Ref
+	Artifact string `path:"aid" maxLength:"200" doc:"Id or name of the artifact."`
+}
+
+type getArtifactIn struct {
+	artifactRef
+	Deleted bool `query:"include_deactivated" doc:"Also when it is deleted."`
+}
+
+func (s *ArtifactService) get(ctx context.Context, in *getArtifactIn) (*api.Object[*Artifact], error) {
+	return artifactAnswer(s.Store.Artifact(ctx, in.ID, in.Artifact, in.Deleted))
+}
+
+type updateArtifactIn struct {
+	artifactRef
+	api.Match
+	Body ArtifactPatch
+}
+
+func (s *ArtifactService) update(ctx context.Context, in *updateArtifactIn) (*api.Object[*Artifact], error) {
+	return artifactAnswer(s.Store.ChangeArtifact(ctx, in.ID, in.Artifact, false, func(a *Artifact, _ time.Time) (Kind, error) {
+		if err := in.Check(a.Rev); err != nil {
+			return "", err
+		}
+		return ArtifactChanged, in.Body.Apply(a)
+	}))
+}
+
+type deleteArtifactIn struct {
+	artifactRef
+	api.Match
+}
+
+func (s *ArtifactService) delete(ctx context.Context, in *deleteArtifactIn) (*api.Empty, error) {
+	_, err := s.Store.ChangeArtifact(ctx, in.ID, in.Artifact, false, func(a *Artifact, now time.Time) (Kind, error) {
+		a.DeletedAt = &now
+		return ArtifactDeleted, in.Check(a.Rev)
+	})
+	return nil, err
+}
+
+func (s *ArtifactService) restore(ctx context.Context, in *deleteArtifactIn) (*api.Object[*Artifact], error) {
+	a, err := s.Store.Artifact(ctx, in.ID, in.Artifact, true)
+	if err != nil || a.DeletedAt == nil {
+		return artifactAnswer(a, err)
+	}
+	return artifactAnswer(s.Store.ChangeArtifact(ctx, in.ID, a.ID, true, func(a *Artifact, _ time.Time) (Kind, error) {
+		a.DeletedAt = nil
+		return ArtifactRestored, in.Check(a.Rev)
+	}))
+}
+
+type revokeArtifactIn struct {
+	artifactRef
+	api.Match
+	Body struct {
+		Reason string `json:"reason" required:"true" minLength:"1" maxLength:"2000" doc:"Why it must not be used any more."`
+	}
+}
+
+func (s *ArtifactService) revoke(ctx context.Context, in *revokeArtifactIn) (*api.Object[*Artifact], error) {
+	user, _ := auth.Actor(ctx)
+	return artifactAnswer(s.Store.ChangeArtifact(ctx, in.ID, in.Artifact, false, func(a *Artifact, now time.Time) (Kind, error) {
+		if a.RevokedAt == nil { // the first reason stands
+			a.RevokedAt, a.RevokedBy, a.RevokeReason = &now, &user, &in.Body.Reason
+		}
+		return ArtifactRevoked, in.Check(a.Rev)
+	}))
+}

@@ -1,0 +1,326 @@
+package build
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"bldst/shared/api"
+	"bldst/shared/auth"
+	"bldst/shared/problem"
+)
+
+// A Variable is a value a build wants to find again when it is resumed. The
+// row in the table is its JSON, with the value in clear.
+type Variable struct {
+	ID         string    `json:"id"`
+	BuildID    string    `json:"build_id"`
+	Key        string    `json:"variable_key"`
+	Value      string    `json:"variable_value" doc:"****** when it is sensitive, unless revealed."`
+	Type       string    `json:"variable_type"`
+	SetAtState *int      `json:"set_at_state"`
+	Sensitive  bool      `json:"is_sensitive"`
+	Required   bool      `json:"is_required_for_resume"`
+	CreatedAt  time.Time `json:"created_at"`
+	UpdatedAt  time.Time `json:"updated_at"`
+	Rev        int64     `json:"-"`
+}
+
+// Mask stands for the value of a sensitive variable.
+const Mask = "******"
+
+// Masked returns v as anybody may see it.
+func (v *Variable) Masked() *Variable {
+	m := *v
+	if m.Sensitive {
+		m.Value = Mask
+	}
+	return &m
+}
+
+// Limits of a variable.
+const (
+	MaxValue      = 64 << 10 // bytes
+	maxShownValue = 256      // bytes of a value that goes into the history
+)
+
+// A VariableRecord is a variable as it goes into the history: the value only
+// when it is short and neither it nor the one before is sensitive.
+type VariableRecord struct {
+	Key        string  `json:"variable_key"`
+	Value      *string `json:"variable_value,omitempty"`
+	Type       string  `json:"variable_type"`
+	SetAtState *int    `json:"set_at_state,omitempty"`
+	Sensitive  bool    `json:"is_sensitive"`
+	Required   bool    `json:"is_required_for_resume"`
+}
+
+// Record is v as it goes into the history, having been old (nil when new).
+func (v *Variable) Record(old *Variable) VariableRecord {
+	r := VariableRecord{Key: v.Key, Type: v.Type, SetAtState: v.SetAtState, Sensitive: v.Sensitive, Required: v.Required}
+	if !v.Sensitive && (old == nil || !old.Sensitive) && len(v.Value) <= maxShownValue {
+		r.Value = &v.Value
+	}
+	return r
+}
+
+// A Revealed says in the history which sensitive values were shown.
+type Revealed struct {
+	Keys []string `json:"variable_keys"`
+}
+
+// A VariableStore keeps the variables of builds. ref is the id or number of
+// the build, which must exist (NotFound "Build REF not found"); a variable is
+// named by its key, else by its id (NotFound "Variable 'K' not found for build
+// REF"). Sensitive values are masked in what it returns, unless reveal is
+// true: then the history names their keys before they are returned.
+type VariableStore interface {
+	// SetVariable stores what f makes of the variable key, nil when there is
+	// none yet.
+	SetVariable(ctx context.Context, ref, key string, f func(old *Variable, b *Build, rules Rules, now time.Time) (*Variable, error)) (*Variable, error)
+	// Variable returns one variable.
+	Variable(ctx context.Context, ref, key string, reveal bool) (*Variable, error)
+	// Variables returns a page, ordered by key.
+	Variables(ctx context.Context, ref string, q VariableQuery) ([]*Variable, string, error)
+	// ChangeVariable lets f change a variable and stores it.
+	ChangeVariable(ctx context.Context, ref, key string, f func(v *Variable, now time.Time) error) (*Variable, error)
+	// DeleteVariable removes a variable, unless check refuses.
+	DeleteVariable(ctx context.Context, ref, key string, check func(v *Variable) error) error
+}
+
+// A VariableQuery selects variables of a build.
+type VariableQuery struct {
+	Required *bool
+	Reveal   bool
+	PageQuery
+}
+
+// A VariableIn is the body of POST /builds/{id}/variables. When the key exists
+// its value is replaced, and what is left out stays as it was.
+type VariableIn struct {
+	VariableKey   string          `json:"variable_key" required:"true" minLength:"1" maxLength:"200"`
+	VariableValue string          `json:"variable_value" required:"true"`
+	VariableType  string          `json:"variable_type,omitempty" maxLength:"50" doc:"string (the default), json, encrypted ... An encrypted value is sensitive."`
+	SetAtState    api.IntOrString `json:"set_at_state,omitzero" doc:"0-100, or the name of a state."`
+	IsSensitive   *bool           `json:"is_sensitive,omitempty" doc:"Default false."`
+	IsRequired    *bool           `json:"is_required_for_resume,omitempty" doc:"Default false."`
+}
+
+// Set returns the variable of b that in describes, having been old.
+func (in VariableIn) Set(old *Variable, b *Build, rules Rules, now time.Time) (*Variable, error) {
+	v := &Variable{BuildID: b.ID, Key: in.VariableKey, Type: "string", CreatedAt: now}
+	if old != nil {
+		*v = *old
+	}
+	patch := VariablePatch{VariableValue: &in.VariableValue, IsSensitive: in.IsSensitive, IsRequired: in.IsRequired}
+	if in.VariableType != "" {
+		patch.VariableType = &in.VariableType
+	}
+	if in.SetAtState.IsSet() {
+		code, err := ReportIn{StateCode: in.SetAtState}.code(b.Current, rules)
+		if err != nil {
+			return nil, relocate(err, "set_at_state")
+		}
+		v.SetAtState = &code.Number
+	}
+	if err := plainText("variable_key", in.VariableKey); err != nil {
+		return nil, err
+	}
+	return v, patch.Apply(v, now)
+}
+
+// relocate says of the field called name what err says of a state code.
+func relocate(err error, name string) error {
+	p := *problem.From(err)
+	if len(p.Fields) == 0 {
+		return err
+	}
+	f := p.Fields[0]
+	f.Loc = []any{"body", name}
+	p.Fields = []problem.Field{f}
+	return &p
+}
+
+// A VariablePatch is the body of PATCH /builds/{id}/variables/{key}: any
+// subset.
+type VariablePatch struct {
+	VariableValue *string `json:"variable_value,omitempty"`
+	VariableType  *string `json:"variable_type,omitempty" minLength:"1" maxLength:"50"`
+	IsSensitive   *bool   `json:"is_sensitive,omitempty"`
+	IsRequired    *bool   `json:"is_required_for_resume,omitempty"`
+}
+
+// Apply changes v.
+func (p VariablePatch) Apply(v *Variable, now time.Time) error {
+	if p.VariableValue != nil {
+		v.Value = *p.VariableValue
+	}
+	if p.VariableType != nil {
+		v.Type = *p.VariableType
+	}
+	if p.IsSensitive != nil {
+		v.Sensitive = *p.IsSensitive
+	}
+	if p.IsRequired != nil {
+		v.Required = *p.IsRequired
+	}
+	v.UpdatedAt = now
+	v.Sensitive = v.Sensitive || v.Type == "encrypted"
+	if len(v.Value) > MaxValue {
+		return problem.New(problem.TooLarge, "variable_value is larger than %d bytes; store it elsewhere and set its address.", MaxValue)
+	}
+	if v.Type == "json" && !json.Valid([]byte(v.Value)) {
+		return problem.BadField("variable_value", "json_invalid", "Not valid JSON, which variable_type says it is")
+	}
+	return nil
+}
+
+// A VariableService serves the variables of builds.
+type VariableService struct{ Store VariableStore }
+
+// Mount adds the endpoints of variables.
+func (s *VariableService) Mount(a *api.API) {
+	const tag = "Variables"
+	gone := []problem.Kind{problem.NotFound}
+	changed := []problem.Kind{problem.NotFound, problem.Conflict, problem.PreconditionFailed}
+	api.Handle(a, api.Op{ID: "set-variable", Method: http.MethodPost, Path: "/builds/{id}/variables", Scope: auth.Write, Tag: tag, Status: http.StatusCreated,
+		Summary: "Set a variable of a build", Description: "Also when the key exists.", Problems: gone, Request: exampleVariableIn, Answer: exampleVariable}, s.set)
+	api.Handle(a, api.Op{ID: "list-variables", Method: http.MethodGet, Path: "/builds/{id}/variables", Scope: auth.Read, Tag: tag,
+		Summary: "List the variables of a build, by key", Description: revealDoc, Problems: gone, Answer: []Variable{exampleVariable}}, s.list)
+	api.Handle(a, api.Op{ID: "get-variables-dict", Method: http.MethodGet, Path: "/builds/{id}/variables/dict", Scope: auth.Read, Tag: tag,
+		Summary: "Get the variables of a build as one object", Description: revealDoc, Problems: gone, Answer: map[string]string{"vm_id": "vm-123", "admin_password": Mask}}, s.dict)
+	api.Handle(a, api.Op{ID: "get-variable", Method: http.MethodGet, Path: "/builds/{id}/variables/{key}", Scope: auth.Read, Tag: tag,
+		Summary: "Get a variable", Description: revealDoc, Problems: gone, Answer: exampleVariable}, s.get)
+	api.Handle(a, api.Op{ID: "update-variable", Method: http.MethodPatch, Path: "/builds/{id}/variables/{key}", Scope: auth.Write, Tag: tag,
+		Summary: "Change a variable", Problems: changed, Request: map[string]any{"variable_value": "vm-124"}, Answer: exampleVariable}, s.update)
+	api.Handle(a, api.Op{ID: "delete-variable", Method: http.MethodDelete, Path: "/builds/{id}/variables/{key}", Scope: auth.Write, Tag: tag, Status: http.StatusNoContent,
+		Summary: "Delete a variable, for good", Problems: changed}, s.delete)
+}
+
+const revealDoc = "With reveal=true sensitive values are in clear. That needs the scope write, and the history of the build says who saw which."
+
+// Reveal is the input of endpoints that can show sensitive values: embed it.
+type Reveal struct {
+	Reveal bool `query:"reveal" doc:"Sensitive values in clear. Needs the scope write; is recorded."`
+}
+
+// check refuses callers who may not see sensitive values.
+func (r Reveal) check(ctx context.Context) error {
+	if r.Reveal && !auth.CallerOf(ctx).Allows(auth.Write) {
+		return problem.New(problem.Forbidden, "Write permission required")
+	}
+	return nil
+}
+
+type setVariableIn struct {
+	Ref
+	Body VariableIn
+}
+
+func (s *VariableService) set(ctx context.Context, in *setVariableIn) (*api.Object[*Variable], error) {
+	return variableAnswer(s.Store.SetVariable(ctx, in.ID, in.Body.VariableKey, in.Body.Set))
+}
+
+func variableAnswer(v *Variable, err error) (*api.Object[*Variable], error) {
+	if err != nil {
+		return nil, err
+	}
+	return api.Rev(v.Rev, v), nil
+}
+
+type listVariablesIn struct {
+	Ref
+	Reveal
+	api.Page
+	Required string `query:"required_for_resume" maxLength:"10" doc:"true or false."`
+}
+
+func (s *VariableService) list(ctx context.Context, in *listVariablesIn) (*api.List[*Variable], error) {
+	if err := in.check(ctx); err != nil {
+		return nil, err
+	}
+	required, err := queryFlag("required_for_resume", in.Required)
+	if err != nil {
+		return nil, err
+	}
+	vs, next, err := s.Store.Variables(ctx, in.ID, VariableQuery{Required: required, Reveal: in.Reveal.Reveal, PageQuery: PageQuery{in.Skip, in.Limit, in.Cursor}})
+	if err != nil {
+		return nil, err
+	}
+	return &api.List[*Variable]{Link: in.Next(next), Body: vs}, nil
+}
+
+type dictIn struct {
+	Ref
+	Reveal
+	Required string `query:"required_for_resume" maxLength:"10" doc:"true or false."`
+}
+
+type dictOut struct{ Body map[string]string }
+
+func (s *VariableService) dict(ctx context.Context, in *dictIn) (*dictOut, error) {
+	if err := in.check(ctx); err != nil {
+		return nil, err
+	}
+	required, err := queryFlag("required_for_resume", in.Required)
+	if err != nil {
+		return nil, err
+	}
+	vs, _, err := s.Store.Variables(ctx, in.ID, VariableQuery{Required: required, Reveal: in.Reveal.Reveal})
+	if err != nil {
+		return nil, err
+	}
+	return &dictOut{dict(vs)}, nil
+}
+
+// dict returns the values by their keys.
+func dict(vs []*Variable) map[string]string {
+	m := make(map[string]string, len(vs))
+	for _, v := range vs {
+		m[v.Key] = v.Value
+	}
+	return m
+}
+
+// A variableRef is the variable in a path.
+type variableRef struct {
+	Ref
+	Key string `path:"key" maxLength:"200" doc:"Key of the variable, or its id."`
+}
+
+type getVariableIn struct {
+	variableRef
+	Reveal
+}
+
+func (s *VariableService) get(ctx context.Context, in *getVariableIn) (*api.Object[*Variable], error) {
+	if err := in.check(ctx); err != nil {
+		return nil, err
+	}
+	return variableAnswer(s.Store.Variable(ctx, in.ID, in.Key, in.Reveal.Reveal))
+}
+
+type updateVariableIn struct {
+	variableRef
+	api.Match
+	Body VariablePatch
+}
+
+func (s *VariableService) update(ctx context.Context, in *updateVariableIn) (*api.Object[*Variable], error) {
+	return variableAnswer(s.Store.ChangeVariable(ctx, in.ID, in.Key, func(v *Variable, now time.Time) error {
+		if err := in.Check(v.Rev); err != nil {
+			return err
+		}
+		return in.Body.Apply(v, now)
+	}))
+}
+
+type deleteVariableIn struct {
+	variableRef
+	api.Match
+}
+
+func (s *VariableService) delete(ctx context.Context, in *deleteVariableIn) (*api.Empty, error) {
+	return nil, s.Store.DeleteVariable(ctx, in.ID, in.Key, func(v *Variable) error { return in.Check(v.Rev) })
+}

@@ -1,0 +1,148 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"bldst/shared/build"
+	"bldst/shared/outbound"
+	"bldst/shared/problem"
+	"bldst/shared/secret"
+)
+
+// A Dispatcher carries out orders.
+type Dispatcher struct {
+	Orders  Orders
+	Secrets secret.Source
+	HTTP    *outbound.Client
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// maxClaims is how often an order is tried again by a later delivery of its
+// event, each time with the tries of the HTTP client.
+const maxClaims = 3
+
+// Handle carries out the order of a build.resume_requested event. It is
+// idempotent by the resume request: once the job was started nothing happens
+// any more. An error means that the event is to be delivered again.
+func (d *Dispatcher) Handle(ctx context.Context, e build.Event) error {
+	o, tries, err := d.Orders.ClaimOrder(ctx, e)
+	if err != nil || o == nil {
+		return err
+	}
+	started, err := d.start(ctx, o)
+	switch {
+	case err == nil:
+		d.Log.Info("job started", "build_id", o.BuildID, "request_id", o.RequestID, "job_url", started.URL)
+		return d.Orders.FinishOrder(ctx, o, Outcome{Status: Triggered, JobID: started.ID, JobURL: started.URL})
+	case outbound.IsTemporary(err) && tries < maxClaims:
+		return errors.Join(err, d.Orders.FinishOrder(ctx, o, Outcome{Status: Pending, Error: explain(err)}))
+	default:
+		d.Log.Error("job not started", "build_id", o.BuildID, "request_id", o.RequestID, "cause", err.Error())
+		return d.Orders.FinishOrder(ctx, o, Outcome{Status: Failed, Error: explain(err)})
+	}
+}
+
+// explain returns what a person is told of err.
+func explain(err error) string {
+	var out *outbound.Error
+	var p *problem.Problem
+	var c credentialError
+	switch {
+	case errors.As(err, &out):
+		return out.Error()
+	case errors.As(err, &p):
+		return p.Detail
+	case errors.As(err, &c):
+		return c.Error()
+	default:
+		return "The job could not be started; the log of the function says why."
+	}
+}
+
+// A credentialError says that a reference leads to no credential. Its text is
+// safe to show: it names the reference.
+type credentialError struct{ ref string }
+
+func (e credentialError) Error() string {
+	return fmt.Sprintf("The credential %s cannot be read or has the wrong form.", e.ref)
+}
+
+// Started is the job that was started. Either may be empty: not every CI says.
+type Started struct{ ID, URL string }
+
+// A call is one order being carried out.
+type call struct {
+	ctx    context.Context
+	http   *outbound.Client
+	ci     CI
+	order  *Order
+	secret string
+	now    time.Time
+}
+
+// starters start jobs, by kind of CI.
+var starters = map[string]func(*call) (Started, error){
+	Concourse: (*call).concourse, Jenkins: (*call).jenkins, GitHub: (*call).github, GitLab: (*call).gitlab, Webhook: (*call).webhook,
+}
+
+func (d *Dispatcher) start(ctx context.Context, o *Order) (Started, error) {
+	ci, err := o.target()
+	if err != nil {
+		return Started{}, err
+	}
+	start := starters[ci.Kind]
+	if start == nil {
+		return Started{}, problem.New(problem.Refused, "There is no CI of kind %s.", ci.Kind)
+	}
+	c := &call{ctx: ctx, http: d.HTTP, ci: ci, order: o, now: d.Now()}
+	if ci.Credential != "" {
+		if c.secret, err = d.Secrets.Secret(ctx, ci.Credential); err != nil {
+			d.Log.Error("credential not found", "build_id", o.BuildID, "cause", err.Error())
+			return Started{}, credentialError{ci.Credential}
+		}
+	}
+	return start(c)
+}
+
+// A parameter is what the job is told.
+type parameter struct{ lower, upper, value string }
+
+// parameters returns what every job is told, in their order.
+func (o *Order) parameters() []parameter {
+	return []parameter{
+		{"build_id", "BUILD_ID", o.BuildID},
+		{"resume_mode", "RESUME_MODE", "true"},
+		{"resume_from_state", "RESUME_FROM_STATE", strconv.Itoa(o.From)},
+		{"attempt", "ATTEMPT", strconv.Itoa(o.Attempt)},
+	}
+}
+
+// lower returns the parameters under their lower-case names.
+func (o *Order) lower() map[string]string {
+	m := map[string]string{}
+	for _, p := range o.parameters() {
+		m[p.lower] = p.value
+	}
+	return m
+}
+
+// send sends r with the tries of the client. Any status but one of success is
+// an error.
+func (c *call) send(r outbound.Request) (*outbound.Response, error) {
+	resp, _, err := c.http.Send(c.ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return resp, resp.Err(outbound.HostOf(r.URL))
+}
+
+// unreadable is the error of an answer that is not what the CI documents.
+func (c *call) unreadable() error {
+	return &outbound.Error{Host: outbound.HostOf(c.ci.URL), Why: "did not answer as " + c.ci.Kind + " does"}
+}
