@@ -11,5 +11,6 @@ func seeds(s *store.Store) []func(context.Context) error {
 	return []func(context.Context) error{
 		func(ctx context.Context) error { return s.SeedReference(ctx, true) },
 		s.SeedIdentity,
+		s.SeedBuilds,
 	}
 }

@@ -12,13 +12,20 @@ import (
 	"testing"
 
 	"bldst/cli/streams"
+	"bldst/localstack"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // startStack starts a new system in the development stage on a free port and
 // returns its URL and how to end it.
-var startStack func() (url string, stop func(), err error)
+func startStack(dir string) (url string, stop func(), err error) {
+	s, err := localstack.Start(context.Background(), localstack.Options{Data: dir})
+	if err != nil {
+		return "", nil, err
+	}
+	return s.URL, func() { _ = s.Stop(context.Background()) }, nil
+}
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"bldst": func() {
@@ -32,11 +39,8 @@ func TestMain(m *testing.M) {
 // own that holds the development data.
 func TestSessions(t *testing.T) {
 	t.Parallel()
-	if startStack == nil {
-		t.Skip("set startStack to localstack.Start")
-	}
 	testscript.Run(t, scripts("../testdata", func(env *testscript.Env) error {
-		url, stop, err := startStack()
+		url, stop, err := startStack(filepath.Join(env.WorkDir, "stack"))
 		if err != nil {
 			return err
 		}

@@ -10,5 +10,5 @@ import (
 
 func main() {
 	c := config.Load(config.TableName, config.Region, config.JWTKeys)
-	gateway.Start(wire.OSVersions(wire.On(c, dynamo.Open(c.Access(), c.Table))))
+	gateway.Start(wire.OSVersions(wire.On(c, dynamo.Open(dynamo.Access(c.AWS("dynamodb")), c.Table))))
 }

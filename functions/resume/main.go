@@ -1,4 +1,4 @@
-// Command resume serves resume plans and requests, and the breakers of image lines.
+// Command resume serves resume plans and requests, heartbeats and cancellation, and breakers.
 package main
 
 import (
@@ -10,5 +10,5 @@ import (
 
 func main() {
 	c := config.Load(config.TableName, config.Region, config.JWTKeys)
-	gateway.Start(wire.Resume(wire.On(c, dynamo.Open(c.Access(), c.Table))))
+	gateway.Start(wire.Resume(wire.On(c, dynamo.Open(dynamo.Access(c.AWS("dynamodb")), c.Table))))
 }

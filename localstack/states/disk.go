@@ -52,6 +52,9 @@ const lockWait = 200 * time.Millisecond
 
 func openDisk(path string, db *bolt.DB) (*disk, error) {
 	d := &disk{db: db, parsed: map[string]*definition{}}
+	if db == nil && path == "" {
+		return nil, errors.New("neither a path nor a database was given for the state machines")
+	}
 	if db == nil {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, fmt.Errorf("folder of the state machines: %w", err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
 	bolt "go.etcd.io/bbolt"
 
 	"bldst/localstack/states"
@@ -54,9 +55,10 @@ func TestATransactionThatFailsIsAsIfNothingHadHappened(t *testing.T) {
 	}
 	h.open()
 	broken.Store(1)
-	waits := h.start("m", "a", "{}") // the client tries again
-	broken.Store(2)
-	sleeps := h.start("w", "b", `{"s": 60}`)
+	in := &sfn.StartExecutionInput{StateMachineArn: aws.String(arnOf("m")), Name: aws.String("a"), Input: aws.String("{}")}
+	_, err := h.client.StartExecution(t.Context(), in)
+	equal(t, "code", "InternalServerError", code(err))
+	waits, sleeps := h.start("m", "a", "{}"), h.start("w", "b", `{"s": 60}`)
 	broken.Store(2)
 	h.clock.Advance(time.Hour)
 	for _, arn := range []string{waits, sleeps} {

@@ -24,6 +24,10 @@ type job struct {
 // of them waits.
 const maxBatch = 512
 
+// maxDue bounds how many of them are deadlines, so that ten thousand that come
+// at once leave room for those who ask.
+const maxDue = 256
+
 // pause is how long the engine rests when the file cannot be written.
 const pause = 250 * time.Millisecond
 
@@ -86,7 +90,7 @@ func (e *Engine) unpark() {
 // gather adds what is due and every other job that waits.
 func (e *Engine) gather(batch []*job) []*job {
 	e.mu.Lock()
-	due := e.timers.take(e.opt.Clock.Now(), maxBatch)
+	due := e.timers.take(e.opt.Clock.Now(), maxDue)
 	e.mu.Unlock()
 	for _, n := range due {
 		batch = append(batch, e.tickJob(n))
@@ -183,12 +187,10 @@ func (e *Engine) happen(x *txn, n uint64, h happening) (*record, error) {
 // apply plays h on r and writes what comes of it; before is empty when r is new.
 func (e *Engine) apply(x *txn, r *record, h happening, before string) (*record, error) {
 	env := e.environment(e.opt.Clock.Now(), r.Machine)
-	d, err := x.definition(r.Definition)
-	if err != nil {
-		h, d = give{err.Error()}, &definition{}
-	}
-	t, err := play(d, *r, h, env)
-	if err != nil {
+	var t *turn
+	if d, err := x.definition(r.Definition); err != nil {
+		t = giveUp(*r, env, err)
+	} else if t, err = play(d, *r, h, env); err != nil {
 		return nil, err
 	}
 	x.save(t, before)

@@ -3,6 +3,7 @@ package states_test
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -37,6 +38,9 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		return
+	}
+	if err := flag.Set("rapid.nofailfile", "true"); err != nil { // the seed is printed; testdata stays clean
+		panic(err)
 	}
 	os.Exit(m.Run())
 }

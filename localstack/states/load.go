@@ -460,9 +460,7 @@ func (n *node) retriers() []retrier {
 		if r.has("BackoffRate") {
 			x.rate = r.rate()
 		}
-		if x.longest = r.integer("MaxDelaySeconds", 1, 31622399); x.longest != 0 && x.longest <= x.interval {
-			r.refuse("MaxDelaySeconds", "must be greater than IntervalSeconds")
-		}
+		x.longest = r.integer("MaxDelaySeconds", 1, 31622399)
 		jitter := r.text("JitterStrategy", false)
 		if x.jitter = jitter == "FULL"; !x.jitter && jitter != "" && jitter != "NONE" {
 			r.refuse("JitterStrategy", "must be FULL or NONE")

@@ -69,7 +69,7 @@ func TestWhatIsNotSupportedIsRefusedWithFileStateAndField(t *testing.T) {
 		{"no errors", task(`, "Retry": [{"ErrorEquals": []}]`), "Retry[0].ErrorEquals: must name at least one error"},
 		{"a typo in a retrier", task(`, "Retry": [{"ErrorEquals": ["E"], "BackofRate": 2}]`), "m.json: state S: Retry[0].BackofRate: unknown field"},
 		{"a rate below one", task(`, "Retry": [{"ErrorEquals": ["E"], "BackoffRate": 0.5}]`), "Retry[0].BackoffRate: must be a number of at least 1.0"},
-		{"a greatest delay below the first", task(`, "Retry": [{"ErrorEquals": ["E"], "IntervalSeconds": 5, "MaxDelaySeconds": 5}]`), "Retry[0].MaxDelaySeconds: must be greater"},
+		{"a greatest delay of more than a year", task(`, "Retry": [{"ErrorEquals": ["E"], "MaxDelaySeconds": 31622400}]`), "Retry[0].MaxDelaySeconds: must be a whole number from 1 to 31622399"},
 		{"another jitter", task(`, "Retry": [{"ErrorEquals": ["E"], "JitterStrategy": "HALF"}]`), "Retry[0].JitterStrategy: must be FULL or NONE"},
 		{"a catcher without a way", task(`, "Catch": [{"ErrorEquals": ["E"]}]`), "m.json: state S: Catch[0].Next: is missing"},
 		{"a retry of a Pass", one(`{"Type": "Pass", "Retry": [], "End": true}`), "m.json: state S: Retry: unknown field"},

@@ -309,6 +309,28 @@ func TestAnAnswerIsAcceptedWhileTheDispatchingFunctionStillRuns(t *testing.T) {
 	equal(t, "output", `"early"`, aws.ToString(d.Output))
 }
 
+func TestAFunctionThatHangsTimesOutAndItsLateResultIsDropped(t *testing.T) {
+	t.Parallel()
+	release, called := make(chan struct{}), make(chan struct{}, 1)
+	h := newHarness(t, lambdas{"f": func(context.Context, []byte) ([]byte, error) {
+		called <- struct{}{}
+		<-release
+		return []byte(`"late"`), nil
+	}}, calling(`, "TimeoutSeconds": 30`))
+	h.impatient.Store(true) // nothing settles while the function hangs
+	if _, err := h.client.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: aws.String(arnOf("m")), Name: aws.String("a")}); err != nil {
+		t.Fatal(err)
+	}
+	<-called
+	h.clock.Advance(30 * time.Second)
+	close(release)
+	h.engine.Settle()
+	arn := executionOf("m", "a")
+	d := h.describe(arn)
+	equal(t, "error and output", []*string{aws.String("States.Timeout"), nil}, []*string{d.Error, d.Output})
+	equal(t, "events", []string{"ExecutionStarted", "TaskStateEntered", "TaskScheduled", "TaskStarted", "TaskTimedOut", "ExecutionFailed"}, h.kinds(arn))
+}
+
 func TestAnswersToAWaitThatIsOverAreRefused(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, lambdas{"park": nothing}, awaiting(`, "HeartbeatSeconds": 60`))

@@ -34,16 +34,23 @@ type turn struct {
 	changed  bool // the status has changed
 }
 
-// play applies h to r and runs the machine until it waits or ends. r is not
-// changed.
+// play applies h to r and runs the machine until it waits or ends. What was due
+// by then comes first: an answer after the deadline is too late, even when
+// nobody has looked at the clock yet. r is not changed.
 func play(d *definition, r record, h happening, env environment) (*turn, error) {
 	r.Retries = append([]int(nil), r.Retries...)
 	t := &turn{d: d, r: r, env: env}
+	for due(t.r.next(), env.now) {
+		t.elapse()
+	}
 	if err := h.happen(t); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
+
+// due reports whether a time that is set has come.
+func due(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
 
 // start begins a new execution.
 type start struct{}
@@ -405,23 +412,23 @@ func (t *turn) catch(s *state, f *failure) bool {
 	return false
 }
 
-// tick is the passing of time.
+// tick is the passing of time, and nothing else.
 type tick struct{}
 
-func (tick) happen(t *turn) error {
-	due := func(at time.Time) bool { return !at.IsZero() && !at.After(t.env.now) }
-	switch {
-	case t.r.Status != Running:
-	case due(t.r.Deadline) && !t.r.Deadline.After(t.r.next()):
+func (tick) happen(*turn) error { return nil }
+
+// elapse does what is due next, the execution's own limit first.
+func (t *turn) elapse() {
+	switch next := t.r.next(); {
+	case next.Equal(t.r.Deadline):
 		t.endWith(TimedOut, "ExecutionTimedOut", "executionTimedOut", errorTimeout, "")
-	case due(t.r.WakeAt):
+	case next.Equal(t.r.WakeAt):
 		t.wake()
-	case due(t.r.TimeoutAt) && (!due(t.r.SilentAt) || !t.r.SilentAt.Before(t.r.TimeoutAt)):
+	case next.Equal(t.r.TimeoutAt):
 		t.timedOut(errorTimeout)
-	case due(t.r.SilentAt):
+	default:
 		t.timedOut(errorHeartbeat)
 	}
-	return nil
 }
 
 // wake ends a Wait state, or begins the next attempt.
@@ -455,14 +462,13 @@ func (s stop) happen(t *turn) error {
 	return nil
 }
 
-// give gives an execution up whose definition this interpreter no longer takes.
-type give struct{ why string }
-
-func (g give) happen(t *turn) error {
+// giveUp ends an execution whose definition this interpreter no longer takes.
+func giveUp(r record, env environment, why error) *turn {
+	t := &turn{r: r, env: env}
 	if t.r.Status == Running {
-		t.endWith(Failed, "ExecutionFailed", "executionFailed", errorRuntime, g.why)
+		t.endWith(Failed, "ExecutionFailed", "executionFailed", errorRuntime, why.Error())
 	}
-	return nil
+	return t
 }
 
 // redrivable is how long after its end an execution can be redriven.

@@ -96,6 +96,7 @@ type Op struct {
 	Description string
 	Status      int            // of success; 0 is 200
 	Form        bool           // the body may also be an HTML form, urlencoded or multipart
+	Raw         bool           // the input has RawBody alone: nothing looks at the body before the handler, which checks its signature
 	Problems    []problem.Kind // it answers with, beside those every endpoint has
 	Request     any            // example of the body, a value of its Go type
 	Answer      any            // example of the answer, a value of its Go type
@@ -133,7 +134,7 @@ func (a *API) operation(op Op) huma.Operation {
 	return huma.Operation{
 		OperationID: op.ID, Method: op.Method, Path: op.Path, Tags: []string{op.Tag},
 		Summary: op.Summary, Description: op.Description, DefaultStatus: op.Status,
-		MaxBodyBytes: MaxBody + 1, Deprecated: strings.Contains(op.ID, "-alias-"),
+		MaxBodyBytes: MaxBody + 1, SkipValidateBody: op.Raw, Deprecated: strings.Contains(op.ID, "-alias-"),
 		Middlewares: huma.Middlewares{a.guard(op)},
 	}
 }

@@ -25,7 +25,7 @@ const (
 
 // Tags are the sections of the document, in their order.
 var Tags = []string{"Health", "Authentication", "Users", "Projects", "State Codes", "Platforms", "OS Versions", "Image Types",
-	"Cloud Providers", "OS Distributions", "Image Variants", "Builds", "Dashboard", "Artifacts", "Variables", "Resume", "Jobs", "Audit", "default"}
+	"Cloud Providers", "OS Distributions", "Image Variants", "Builds", "Dashboard", "Artifacts", "Variables", "Resume", "Jobs", "Notifications", "Webhooks", "Metrics", "Audit", "default"}
 
 // always are the problems every endpoint may answer with.
 var always = []problem.Kind{problem.Internal, problem.Unavailable}

@@ -72,6 +72,8 @@ type Build struct {
 	Recovering    *int       `json:"recovering_state,omitempty"` // where the attempt before failed, until this one gets past it
 	Decision      *Decision  `json:"decision,omitempty"`         // about the newest failure that was decided about
 
+	Resume *ResumeState `json:"resume,omitempty"` // the newest resume request
+
 	Base     *Base             `json:"base,omitempty"`
 	Inputs   map[string]string `json:"inputs,omitempty"`
 	Metadata json.RawMessage   `json:"build_metadata,omitempty"`
@@ -116,6 +118,7 @@ type Lease struct {
 	Progress *int      `json:"progress,omitempty"`
 	Message  string    `json:"message,omitempty"`
 	At       time.Time `json:"at"`
+	Rev      int64     `json:"-"`
 }
 
 // A Mark is what the build remembers of one of its states: enough to know what
@@ -210,6 +213,9 @@ type Rules interface {
 	Windows(code int) (heartbeat, limit time.Duration)
 	// Name returns the name of a state, "" when it has none.
 	Name(code int) string
+	// ResumeConfig returns what the project says about resuming from a state,
+	// nil when it says nothing.
+	ResumeConfig(code int) *ResumeConfig
 }
 
 // A Code is what the name of a state stands for. Error and Cancels names stand

@@ -81,3 +81,6 @@ func (Builtin) Windows(code int) (heartbeat, limit time.Duration) {
 
 // Name implements Rules.
 func (Builtin) Name(int) string { return "" }
+
+// ResumeConfig implements Rules.
+func (Builtin) ResumeConfig(int) *ResumeConfig { return nil }

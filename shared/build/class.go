@@ -42,8 +42,8 @@ var patterns = []struct {
 	what  string
 	match *regexp.Regexp
 }{
+	{Transient, "throttling", words_(`throttl\w*`, `rate ?(limit ?)?exceeded`, `requestlimitexceeded`, `too many requests`, `slow ?down`, `\b429\b`, `toomanyrequests`)},
 	{Quota, "quota or limit of the account", words_(`quota`, `limit ?exceeded`, `vcpulimitexceeded`, `instancelimitexceeded`, `addresslimitexceeded`, `maximum number of`, `skunotavailable`, `overconstrained`)},
-	{Transient, "throttling", words_(`throttl\w*`, `rate ?exceeded`, `requestlimitexceeded`, `too many requests`, `slow ?down`, `\b429\b`, `toomanyrequests`)},
 	{Transient, "capacity", words_(`insufficient\w*capacity`, `insufficient capacity`, `zone_resource_pool_exhausted`, `allocationfailed`, `zonalallocationfailed`, `stockout`, `out of capacity`)},
 	{Transient, "spot or preemption", words_(`spot (instance )?(interruption|termination)`, `spotinstance\w*`, `preempt\w*`, `evicted`, `server\.spotinstancetermination`)},
 	{Transient, "runner lost", words_(`runner (has )?(lost|received a shutdown)`, `agent (was )?lost`, `lost communication`, `node (was )?lost`, `worker (disappeared|lost)`)},

@@ -45,7 +45,8 @@ type CreateIn struct {
 // them.
 type Create struct {
 	Build
-	Attach bool // when the number is taken by the same build, return that one
+	Attach    bool // when the number is taken by the same build, return that one
+	NoProject bool // the caller named no project
 }
 
 // DefaultProject is the name of the project of builds that name none.
@@ -62,6 +63,7 @@ func (in CreateIn) Normalise() (Create, error) {
 	var c Create
 	b := &c.Build
 	b.Number = either(in.BuildNumber, in.BuildID)
+	c.NoProject = either(in.ProjectID, in.Project) == ""
 	b.ProjectID = either(in.ProjectID, in.Project, DefaultProject)
 	b.PlatformID = either(in.PlatformID, in.Platform)
 	b.OSVersionID = either(in.OSVersionID, in.OSVersion)
@@ -118,7 +120,7 @@ func (c *Create) Same(b *Build) error {
 		{"project", c.ProjectID, b.ProjectID}, {"platform", c.PlatformID, b.PlatformID},
 		{"OS version", c.OSVersionID, b.OSVersionID}, {"image type", c.ImageTypeID, b.ImageTypeID},
 	} {
-		if r.want != "" && r.want != r.have {
+		if r.want != "" && r.want != r.have && !(r.name == "project" && c.NoProject) {
 			return problem.New(problem.Conflict, "Build number '%s' exists with id '%s' and another %s: '%s', not '%s'", b.Number, b.ID, r.name, r.have, r.want)
 		}
 	}

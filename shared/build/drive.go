@@ -63,22 +63,22 @@ func (b *Build) Drive(rules Rules, now time.Time) Drive {
 
 // wait returns the limits of a wait for the next report, in seconds. Only a
 // worker that said who it is has promised to beat; others have until the
-// state's limit.
+// state's limit. Step Functions wants the heartbeat to be the shorter one, so
+// the timeout is a second longer than what there is to wait for.
 func (b *Build) wait(rules Rules, now time.Time) (heartbeat, timeout int) {
 	if b.Status == Failed {
 		left := max(1, seconds(b.gaveUp().Sub(now)))
-		return left, left
+		return left, left + 1
 	}
 	window, limit := rules.Windows(b.Current)
 	if until, bounded := b.limit(rules); bounded {
 		limit = until.Sub(now)
 	}
-	timeout = max(1, seconds(limit))
-	heartbeat = timeout
+	left := max(1, seconds(limit))
 	if b.leased() {
-		heartbeat = min(timeout, seconds(window+Grace))
+		return min(left, seconds(window+Grace)), left + 1
 	}
-	return heartbeat, timeout
+	return left, left + 1
 }
 
 // gaveUp returns when a failed build is given up by its execution.

@@ -3,6 +3,8 @@ package build
 import (
 	"slices"
 	"time"
+
+	"bldst/shared/problem"
 )
 
 // A Driver says which execution drives a build, and what relay needs to know
@@ -14,8 +16,6 @@ type Driver struct {
 	Token     string `json:"token,omitempty"`         // of the wait that is parked
 	Seen      Stand  `json:"seen"`                    // where the build was when it was parked
 	Relayed   Seen   `json:"relayed"`                 // the revisions relay has dealt with
-
-	Requests []string `json:"requests,omitempty"` // the newest resume requests it has published
 
 	Rev int64 `json:"-"`
 }
@@ -37,21 +37,12 @@ func (d *Driver) Release() {
 	d.Execution, d.Token = "", ""
 }
 
-// maxRequests bounds how many resume requests are remembered.
-const maxRequests = 16
-
-// Tell remembers that relay has dealt with the revisions and requests, and
-// that the wait with token is over ("" for none).
-func (d *Driver) Tell(revs []int64, requests []string, token string) {
+// Tell remembers that relay has dealt with the revisions, and that the wait
+// with token is over ("" for none).
+func (d *Driver) Tell(revs []int64, token string) {
 	for _, rev := range revs {
 		d.Relayed = d.Relayed.Add(rev)
 	}
-	for _, id := range requests {
-		if !slices.Contains(d.Requests, id) {
-			d.Requests = append(slices.Clone(d.Requests), id)
-		}
-	}
-	d.Requests = d.Requests[max(0, len(d.Requests)-maxRequests):]
 	if token != "" && d.Token == token {
 		d.Token = ""
 	}
@@ -169,4 +160,15 @@ func (d *Driven) Lost() bool {
 	}
 	c := d.decided()
 	return d.Status == Failed && (c == nil || c.Next == Backoff)
+}
+
+// AutoRequest asks for the resume of the build of m that was decided on, from
+// where its plan begins, as the system does by itself: see ResumeIn.Request.
+// ResumeInProgress when the build is not failed in that attempt any more.
+func AutoRequest(m *Materials, id string, attempt int, reason string) (*Request, error) {
+	if b := m.Build; b.Status != Failed || b.Attempt != attempt {
+		return nil, problem.New(problem.ResumeInProgress, "Build '%s' is at attempt %d and %s.", b.ID, b.Attempt, b.Status)
+	}
+	from := NewPlan(m, nil, nil).From
+	return ResumeIn{From: &from, Reason: &reason, RequestedBy: "system", Source: "auto"}.Request(m, id)
 }

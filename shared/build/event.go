@@ -30,7 +30,7 @@ var EventTypes = []EventType{EventCreated, EventStateChanged, EventFailed, Event
 
 // An Event tells that something has happened to a build: the detail of the
 // event as it is published. It may be told more than once, always with the
-// same id: BUILD@REVISION:TYPE, or BUILD@TYPE:REQUEST.
+// same id: BUILD@REVISION:TYPE.
 type Event struct {
 	ID          string    `json:"id"`
 	Type        EventType `json:"type"`
@@ -64,14 +64,6 @@ func EventOf(t EventType, b *Build) Event {
 	}
 }
 
-// RequestEvent tells that the resume request id was made for b. It is the only
-// event that does not follow from a change of the build alone.
-func RequestEvent(b *Build, id string) Event {
-	e := EventOf(EventResumeRequested, b)
-	e.ID, e.RequestID = fmt.Sprintf("%s@%s:%s", b.ID, e.Type, id), id // the same whenever it is told
-	return e
-}
-
 // Events returns what has happened when a build that was old has become b; old
 // is nil when b is new.
 func Events(old, b *Build) []Event {
@@ -101,6 +93,9 @@ func Events(old, b *Build) []Event {
 		case b.Status == Cancelled:
 			add(EventCancelled)
 		}
+	}
+	if b.Resume.Open() && (old.Resume == nil || old.Resume.ID != b.Resume.ID) {
+		add(EventResumeRequested).RequestID = b.Resume.ID
 	}
 	if d := b.decided(); d != nil && d.Next == Await && !d.sameAs(old.Decision) {
 		add(EventWaiting).Reason = d.Reason

@@ -27,3 +27,24 @@ var (
 	exampleVariable   = Variable{ID: "018d64e2-9e53-7a7c-9d96-5b6c7d8e9fa0", BuildID: exampleBuild.ID, Key: "vm_id", Value: "vm-123", Type: "string", Required: true,
 		CreatedAt: exampleTime, UpdatedAt: exampleTime}
 )
+
+var (
+	exampleJobIn = map[string]any{"platform": "concourse", "pipeline_name": "images", "job_name": "rhel-9", "job_url": "https://ci.example/builds/4711", "status": "running"}
+	exampleJob   = Job{ID: "018d64e2-af64-7b8d-8ea7-6c7d8e9fa0b1", BuildID: exampleBuild.ID, Platform: "concourse", Name: "rhel-9", Status: JobRunning, Attempt: 1,
+		StartedAt: &exampleTime, CreatedAt: exampleTime, UpdatedAt: exampleTime}
+	exampleBeat     = HeartbeatAnswer{Attempt: 1, Revision: 8, LeaseUntil: exampleTime.Add(10 * time.Minute)}
+	exampleResumeIn = map[string]any{"resume_from_state": 45, "resume_reason": "volume quota was raised", "request_source": "cli"}
+	exampleRequest  = Request{ID: "018d64e2-b075-7c9e-9fb8-7d8e9fa0b1c2", RequestID: "018d64e2-b075-7c9e-9fb8-7d8e9fa0b1c2", BuildID: exampleBuild.ID, Attempt: 2, From: 45, Asked: 45,
+		RequestedBy: "018d64e2-c186-7daf-a0c9-8e9fa0b1c2d3", Source: "cli", Strategy: FromArtifact, Status: RequestPending, CreatedAt: exampleTime, UpdatedAt: exampleTime}
+	exampleCode    = 45
+	exampleDone    = 40
+	exampleContext = Context{BuildID: exampleBuild.ID, BuildNumber: exampleBuild.Number, Attempt: 1, CurrentState: 45, LastSuccessful: &exampleDone, FailedState: &exampleCode,
+		ResumeFrom: 45, Artifacts: []*Artifact{&exampleArtifact}, Variables: map[string]string{"vm_id": "vm-123"}}
+	exampleTook = int64(1200)
+	examplePlan = Plan{BuildID: exampleBuild.ID, Attempt: 1, Resumable: true, Reason: OK, Detail: "Restore 'vm-snapshot' of state 40, then run from state 45 on.", Strategy: FromArtifact,
+		From: 45, Why: "State 45 failed.", LastCompleted: &exampleDone, FailedState: &exampleCode, MinutesSaved: 20,
+		Restore:   []Restore{{ArtifactID: exampleArtifact.ID, ArtifactName: "vm-snapshot", StateCode: 40, ArtifactPath: exampleArtifact.Path, Checksum: &exampleSum, Algorithm: "sha256", ChecksumKnown: true}},
+		Artifacts: []PlanArtifact{{Name: "vm-snapshot", Found: true, ChecksumKnown: true}}, Variables: []PlanVariable{{Key: "vm_id", Required: true, Found: true}},
+		States: []PlanState{{StateCode: 40, Name: "packages", Action: ActionRestore, Why: "Artifact 'vm-snapshot' holds its result.", Typical: &exampleTook},
+			{StateCode: 45, Name: "storage", Action: ActionRun, Why: "It failed in attempt 1."}}, Warnings: []string{}}
+)

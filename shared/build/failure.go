@@ -98,6 +98,7 @@ func (b *Build) Fail(in FailureIn, rules Rules, now time.Time) (Entry, error) {
 	b.Current, b.Message = code.Number, in.ErrorMessage
 	b.fail(code.Number, class, now)
 	b.Deadline = nil
+	b.followResume(code.Number, Failed)
 	return NewEntry(FailureReported, FailureRow{
 		StateCode: code.Number, State: code.Number, FailureType: in.FailureType, FailureClass: class, ErrorMessage: in.ErrorMessage,
 		ErrorCode: in.ErrorCode, ErrorDetails: details, Component: in.Component, IsRetryable: in.IsRetryable, RetryAttempt: retry,

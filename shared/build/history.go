@@ -158,7 +158,11 @@ func (v *Verifier) fail(seq int, why string) { v.bad, v.why = &seq, why }
 // Verdict returns what was found, given the head the build row holds.
 func (v *Verifier) Verdict(b *Build) Verdict {
 	if v.bad == nil && v.at != b.Head {
-		v.fail(min(v.at.Seq, b.Head.Seq)+1, fmt.Sprintf("the build has %d rows ending in %.12s, the history %d ending in %.12s", b.Head.Seq, b.Head.Hash, v.at.Seq, v.at.Hash))
+		first := min(v.at.Seq, b.Head.Seq) + 1
+		if v.at.Seq == b.Head.Seq {
+			first = v.at.Seq // the last row is not the one the build knows
+		}
+		v.fail(first, fmt.Sprintf("the build has %d rows ending in %.12s, the history %d ending in %.12s", b.Head.Seq, b.Head.Hash, v.at.Seq, v.at.Hash))
 	}
 	return Verdict{BuildID: b.ID, Valid: v.bad == nil, Rows: v.at.Seq, HeadHash: b.Head.Hash, FirstBad: v.bad, Reason: v.why}
 }

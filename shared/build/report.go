@@ -150,6 +150,7 @@ func (b *Build) Advance(r Report, rules Rules, now time.Time) (Entry, error) {
 	if !begun {
 		b.watch(rules, now)
 	}
+	b.followResume(r.At, r.How)
 	return b.stateEntry(r, now)
 }
 
@@ -208,13 +209,17 @@ func (b *Build) end(s Status, now time.Time) {
 	if s == Completed {
 		b.Recovering = nil
 	}
+	if s.Final() {
+		b.Cancelling = false
+	}
 }
 
 // mark remembers that the state code is going as how.
 func (b *Build) mark(code int, how Status, fingerprint string, now time.Time) {
 	m := b.Marks[code]
-	if m.Begin == 0 || m.End != 0 || m.Attempt != b.Attempt {
-		m.Begin, m.End, m.Tries = now.Unix(), 0, m.Tries+1
+	again := m.Status == Completed && how == Completed && m.Attempt == b.Attempt // said twice, or of another target
+	if !again && (m.Begin == 0 || m.End != 0 || m.Attempt != b.Attempt) {
+		m.Begin, m.End, m.Tries, m.Fingerprint = now.Unix(), 0, m.Tries+1, ""
 	}
 	if how != InProgress && how != Pending {
 		m.End = now.Unix()

@@ -81,9 +81,6 @@ func (s *Service) create(ctx context.Context, in *createIn) (*createOut, error) 
 	case err == nil:
 		return &createOut{Status: http.StatusCreated, ETag: api.ETag(b.Rev), Body: b.View()}, nil
 	case b != nil && in.Attach && problem.Is(err, problem.Conflict):
-		if err := c.Same(b); err != nil {
-			return nil, err
-		}
 		return &createOut{Status: http.StatusOK, ETag: api.ETag(b.Rev), Body: b.View()}, nil
 	default:
 		return nil, err

@@ -78,6 +78,7 @@ func (b *Build) move(in UpdateIn, rules Rules, now time.Time) error {
 	if known && how == Completed && b.Status != Completed { // PUT speaks of the build, a report of a state
 		b.end(Completed, now)
 		b.Deadline = nil
+		b.followResume(r.At, Completed)
 	}
 	return nil
 }

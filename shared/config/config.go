@@ -16,7 +16,12 @@ const (
 	TableName = "TABLE_NAME"
 	Region    = "AWS_REGION"
 	JWTKeys   = "JWT_KEYS"
+	Machine   = "STATE_MACHINE_ARN"
 )
+
+// SigningSecret is the variable with the ARN of the secret that has the keys,
+// for those who have no JWTKeys.
+const SigningSecret = "JWT_SECRET_ARN"
 
 // Development is the stage with documented credentials and seeded data.
 // Nothing but data depends on the stage.
@@ -30,8 +35,10 @@ type Config struct {
 	AccessKey string            // AWS_ACCESS_KEY_ID
 	SecretKey string            // AWS_SECRET_ACCESS_KEY
 	Session   string            // AWS_SESSION_TOKEN
+	Machine   string            // STATE_MACHINE_ARN: of the state machine that drives builds
+	Bus       string            // EVENT_BUS_NAME; default: the default bus
 	Stage     string            // STAGE, else ENVIRONMENT; default "production"
-	Signer    auth.Signer       // JWT_KEYS="kid:secret,kid:secret", the first signs; else JWT_SECRET_KEY
+	Signer    auth.Signer       // JWT_KEYS="kid:secret,kid:secret", the first signs; else JWT_SECRET_KEY; else the secret JWT_SECRET_ARN
 	Origins   []string          // ALLOWED_ORIGINS, separated by commas; default "*", set but empty is none
 	LogLevel  slog.Level        // LOG_LEVEL: debug, info, warning or error; default info
 }
@@ -43,6 +50,21 @@ func (c *Config) Endpoint(service string) string {
 		return u
 	}
 	return c.Endpoints[""]
+}
+
+// An AWS says where a service of AWS is and who asks. The adapters take it
+// converted to a type of their own, so that no function links all of them.
+type AWS struct {
+	Region       string
+	Endpoint     string // "" is the one of the region
+	KeyID        string
+	Secret       string
+	SessionToken string
+}
+
+// AWS returns the access to the service: "dynamodb", "sfn" or "eventbridge".
+func (c *Config) AWS(service string) AWS {
+	return AWS{Region: c.Region, Endpoint: c.Endpoint(service), KeyID: c.AccessKey, Secret: c.SecretKey, SessionToken: c.Session}
 }
 
 // Load returns the environment of this process. When one of the required
@@ -68,6 +90,8 @@ func Read(lookup func(string) (string, bool), required ...string) (*Config, erro
 		AccessKey: e.first("AWS_ACCESS_KEY_ID"),
 		SecretKey: e.first("AWS_SECRET_ACCESS_KEY"),
 		Session:   e.first("AWS_SESSION_TOKEN"),
+		Machine:   e.first(Machine),
+		Bus:       e.first("EVENT_BUS_NAME"),
 		Stage:     e.first("STAGE", "ENVIRONMENT"),
 		Origins:   []string{"*"},
 	}
@@ -90,7 +114,7 @@ func Read(lookup func(string) (string, bool), required ...string) (*Config, erro
 }
 
 func (c *Config) require(names []string) error {
-	have := map[string]bool{TableName: c.Table != "", Region: c.Region != "", JWTKeys: len(c.Signer.Keys) > 0}
+	have := map[string]bool{TableName: c.Table != "", Region: c.Region != "", JWTKeys: len(c.Signer.Keys) > 0, Machine: c.Machine != ""}
 	for _, name := range names {
 		if !have[name] {
 			return fmt.Errorf("%s is not set", name)
@@ -137,6 +161,13 @@ func (c *Config) keys(e env) error {
 	if secret := e.first("JWT_SECRET_KEY"); len(c.Signer.Keys) == 0 && secret != "" {
 		name, c.Signer.Current = "JWT_SECRET_KEY", "default"
 		c.Signer.Keys["default"] = []byte(secret)
+	}
+	if arn := e.first(SigningSecret); len(c.Signer.Keys) == 0 && arn != "" {
+		var err error
+		if c.Signer, err = c.signingSecret(arn); err != nil {
+			return fmt.Errorf("%s: %w", SigningSecret, err)
+		}
+		name = SigningSecret
 	}
 	if len(c.Signer.Keys) == 0 {
 		return nil

@@ -77,6 +77,7 @@ func TestReadNamesTheVariable(t *testing.T) {
 		"keys without an id":         {map[string]string{"JWT_KEYS": secret}, nil, "JWT_KEYS must have the form"},
 		"a key id twice":             {map[string]string{"JWT_KEYS": "a:" + secret + ",a:" + secret}, nil, `JWT_KEYS has the key id "a" twice`},
 		"a short key":                {map[string]string{"JWT_SECRET_KEY": "hunter2"}, nil, "JWT_SECRET_KEY: "},
+		"a missing machine":          {nil, []string{Machine}, "STATE_MACHINE_ARN is not set"},
 		"an endpoint without scheme": {map[string]string{"AWS_ENDPOINT_URL": "localhost:4566"}, nil, "AWS_ENDPOINT_URL must begin with"},
 		"an unknown log level":       {map[string]string{"LOG_LEVEL": "loud"}, nil, "LOG_LEVEL must be"},
 	} {

@@ -39,8 +39,8 @@ type CI struct {
 	Ref        string `json:"ref,omitempty" maxLength:"200" doc:"github-actions and gitlab-ci: branch or tag; default main."`
 }
 
-// A Row is the CI of a project as it is stored.
-type Row struct {
+// A ProjectCI is the CI of a project as it is stored.
+type ProjectCI struct {
 	CI
 	ProjectID string    `json:"project_id"`
 	UpdatedAt time.Time `json:"updated_at"`
@@ -101,9 +101,9 @@ type Order struct {
 	From        int
 	To          *int
 	Reason      string
-	CI          *Row     // of the project, nil when it has none
-	Override    Override // of the request
-	Last        *LastJob // the newest job of the build, nil without one
+	CI          *ProjectCI // of the project, nil when it has none
+	Override    Override   // of the request
+	Last        *LastJob   // the newest job of the build, nil without one
 }
 
 // An Override is the orchestration_config of a resume request.
@@ -122,11 +122,14 @@ type LastJob struct {
 	URL      string `json:"job_url"`
 }
 
+// errNoCI says that nobody has named a CI.
+var errNoCI error = problem.New(problem.Refused, "The project has no CI that could be told; name one with PUT /projects/{id}/ci, or start the job yourself.")
+
 // target returns what is to be started: the project's CI, with what the request
 // wants instead, and with what the newest job says where neither says anything.
 func (o Order) target() (CI, error) {
 	if o.CI == nil && o.Override.Webhook == "" {
-		return CI{}, problem.New(problem.Refused, "The project has no CI; name it with PUT /projects/%s/ci.", o.ProjectID)
+		return CI{}, errNoCI
 	}
 	var c CI
 	if o.CI != nil {
@@ -200,12 +203,12 @@ const (
 // there is none.
 type Store interface {
 	// CI returns the CI of a project; NotFound when it has none.
-	CI(ctx context.Context, project string) (*Row, error)
+	CI(ctx context.Context, project string) (*ProjectCI, error)
 	// ChangeCI lets f change the CI of a project, an empty one when it has
 	// none, and stores it.
-	ChangeCI(ctx context.Context, project string, f func(*Row) error) (*Row, error)
+	ChangeCI(ctx context.Context, project string, f func(*ProjectCI) error) (*ProjectCI, error)
 	// DeleteCI removes the CI of a project, unless check refuses.
-	DeleteCI(ctx context.Context, project string, check func(*Row) error) error
+	DeleteCI(ctx context.Context, project string, check func(*ProjectCI) error) error
 }
 
 // Orders hands out orders, one at a time for each resume request.

@@ -29,7 +29,8 @@ const maxClaims = 3
 
 // Handle carries out the order of a build.resume_requested event. It is
 // idempotent by the resume request: once the job was started nothing happens
-// any more. An error means that the event is to be delivered again.
+// any more. Without a CI the request stays as it is: somebody else starts the
+// job. An error means that the event is to be delivered again.
 func (d *Dispatcher) Handle(ctx context.Context, e build.Event) error {
 	o, tries, err := d.Orders.ClaimOrder(ctx, e)
 	if err != nil || o == nil {
@@ -37,6 +38,8 @@ func (d *Dispatcher) Handle(ctx context.Context, e build.Event) error {
 	}
 	started, err := d.start(ctx, o)
 	switch {
+	case errors.Is(err, errNoCI):
+		return d.Orders.FinishOrder(ctx, o, Outcome{Status: Pending, Error: explain(err)})
 	case err == nil:
 		d.Log.Info("job started", "build_id", o.BuildID, "request_id", o.RequestID, "job_url", started.URL)
 		return d.Orders.FinishOrder(ctx, o, Outcome{Status: Triggered, JobID: started.ID, JobURL: started.URL})

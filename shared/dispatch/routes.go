@@ -16,24 +16,25 @@ type Service struct {
 	Allow outbound.Allow
 }
 
-type projectIn struct {
+// A ProjectRef is the project in a path.
+type ProjectRef struct {
 	Project string `path:"project" maxLength:"200" doc:"Id or name of the project."`
 }
 
 type putIn struct {
-	projectIn
+	ProjectRef
 	api.Match
 	Body CI
 }
 
 type deleteIn struct {
-	projectIn
+	ProjectRef
 	api.Match
 }
 
 var (
 	exampleCI  = CI{Kind: Jenkins, URL: "https://jenkins.example.com", Job: "images/rhel-9", Credential: "ssm:/bldst/ci/jenkins"}
-	exampleRow = Row{CI: exampleCI, ProjectID: "018d64e2-0000-7000-8000-000000000002", UpdatedBy: "alice"}
+	exampleRow = ProjectCI{CI: exampleCI, ProjectID: "018d64e2-0000-7000-8000-000000000002", UpdatedBy: "alice"}
 )
 
 // Mount adds the endpoints of a project's CI. Changing it needs admin: who
@@ -53,7 +54,7 @@ func (s *Service) Mount(a *api.API) {
 const putDoc = "For every resume the job is started with the parameters build_id, resume_mode, resume_from_state and attempt " +
 	"(jenkins and gitlab-ci: BUILD_ID, RESUME_MODE, RESUME_FROM_STATE, ATTEMPT). Whole: what is not given is not kept."
 
-func (s *Service) get(ctx context.Context, in *projectIn) (*api.Object[Row], error) {
+func (s *Service) get(ctx context.Context, in *ProjectRef) (*api.Object[ProjectCI], error) {
 	r, err := s.Store.CI(ctx, in.Project)
 	if err != nil {
 		return nil, err
@@ -61,12 +62,12 @@ func (s *Service) get(ctx context.Context, in *projectIn) (*api.Object[Row], err
 	return api.Rev(r.Rev, *r), nil
 }
 
-func (s *Service) put(ctx context.Context, in *putIn) (*api.Object[Row], error) {
+func (s *Service) put(ctx context.Context, in *putIn) (*api.Object[ProjectCI], error) {
 	ci := in.Body
 	if err := ci.Check(s.Allow); err != nil {
 		return nil, err
 	}
-	r, err := s.Store.ChangeCI(ctx, in.Project, func(r *Row) error {
+	r, err := s.Store.ChangeCI(ctx, in.Project, func(r *ProjectCI) error {
 		if err := in.Check(r.Rev); err != nil {
 			return err
 		}
@@ -81,5 +82,5 @@ func (s *Service) put(ctx context.Context, in *putIn) (*api.Object[Row], error) 
 }
 
 func (s *Service) delete(ctx context.Context, in *deleteIn) (*api.Empty, error) {
-	return nil, s.Store.DeleteCI(ctx, in.Project, func(r *Row) error { return in.Check(r.Rev) })
+	return nil, s.Store.DeleteCI(ctx, in.Project, func(r *ProjectCI) error { return in.Check(r.Rev) })
 }

@@ -106,7 +106,7 @@ type Feed interface {
 	// Count brings the counters of the dashboard up to the changes.
 	Count(ctx context.Context, changes []table.Change) error
 	// Relayed remembers what was dealt with.
-	Relayed(ctx context.Context, id string, revs []int64, requests []string, token string) error
+	Relayed(ctx context.Context, id string, revs []int64, token string) error
 	// Succeeded closes the breaker of the line of a completed build.
 	Succeeded(ctx context.Context, b *build.Build, at time.Time) error
 }

@@ -104,12 +104,9 @@ func (r *Relay) build(ctx context.Context, id string, notices []notice) error {
 	}
 	fresh := notices[:0:0]
 	var revs []int64
-	var requests []string
 	for _, n := range notices {
 		switch {
 		case n.Lease != nil:
-		case n.Request != "" && !slices.Contains(d.Driver.Requests, n.Request):
-			requests = append(requests, n.Request)
 		case n.New != nil && !d.Driver.Relayed.Has(n.New.Rev) && !slices.Contains(revs, n.New.Rev):
 			revs = append(revs, n.New.Rev)
 		default:
@@ -127,13 +124,13 @@ func (r *Relay) build(ctx context.Context, id string, notices []notice) error {
 	if err := r.look(ctx, d); err != nil {
 		return err
 	}
-	if err := r.tell(ctx, d, fresh); err != nil {
+	if err := r.tell(ctx, fresh); err != nil {
 		return err
 	}
-	if len(revs) == 0 && len(requests) == 0 && answered == "" {
+	if len(revs) == 0 && answered == "" {
 		return nil
 	}
-	return r.Store.Relayed(ctx, id, revs, requests, answered)
+	return r.Store.Relayed(ctx, id, revs, answered)
 }
 
 // move tells the machine what has become of the build, and starts one when
@@ -189,19 +186,16 @@ func (r *Relay) look(ctx context.Context, d *build.Driven) error {
 
 // tell publishes what has happened, and lets the line's breaker know of a
 // success.
-func (r *Relay) tell(ctx context.Context, d *build.Driven, fresh []notice) error {
+func (r *Relay) tell(ctx context.Context, fresh []notice) error {
 	var out []build.Event
 	for _, n := range fresh {
-		switch {
-		case n.Request != "":
-			out = append(out, build.RequestEvent(d.Build, n.Request))
-		case n.New == nil:
-		default:
-			out = append(out, build.Events(n.Old, n.New)...)
-			if n.New.Status == build.Completed && (n.Old == nil || n.Old.Status != build.Completed) {
-				if err := r.Store.Succeeded(ctx, n.New, n.New.UpdatedAt); err != nil {
-					return err
-				}
+		if n.New == nil {
+			continue
+		}
+		out = append(out, build.Events(n.Old, n.New)...)
+		if n.New.Status == build.Completed && (n.Old == nil || n.Old.Status != build.Completed) {
+			if err := r.Store.Succeeded(ctx, n.New, n.New.UpdatedAt); err != nil {
+				return err
 			}
 		}
 	}

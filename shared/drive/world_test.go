@@ -41,7 +41,6 @@ type world struct {
 	sweep   *drive.Sweep
 	repair  *drive.Reconcile
 	at      string // how far the feed was read
-	project string
 }
 
 func newWorld(t *testing.T) *world {

@@ -16,6 +16,8 @@ type Function struct {
 	Table   Access   // what it may do with the table
 	Keys    []string // prefixes of the partitions it uses, see store; none is no limit
 	Signs   bool     // needs the keys that sign or verify JWTs
+	States  []string // what it may do with the state machine and its executions
+	Events  bool     // publishes domain events
 	Memory  int      // MiB
 	Timeout int      // seconds
 }
@@ -71,7 +73,7 @@ var All = []Function{
 	resource("artifacts", keys("build#", "project#"), below("/builds/{id}/artifacts")...),
 	resource("variables", keys("build#", "project#"), below("/builds/{id}/variables")...),
 	resource("resume", keys("build#", "project#", "resume-request#", "breaker#"), below("/resume-requests", "/breakers", "/builds/{id}/resume", "/builds/{id}/resume-requests",
-		"/builds/{id}/resume-plan", "/builds/{id}/resume-context")...),
+		"/builds/{id}/resume-plan", "/builds/{id}/resume-context", "/builds/{id}/heartbeat", "/builds/{id}/cancel")...),
 	resource("jobs", keys("build#", "project#"), below("/builds/{id}/jobs")...),
 	resource("users", keys("project#"), below("/users")...),
 	{Name: "auth", Routes: below("/token", "/auth"), Table: Write, Keys: everyCall, Signs: true, Memory: large, Timeout: short},
@@ -79,7 +81,27 @@ var All = []Function{
 	{Name: "dashboard", Routes: below("/dashboard"), Table: Read, Signs: true, Memory: small, Timeout: short},
 	{Name: "health", Routes: append(below("/health", "/ready", "/status"), "/", "/{proxy+}"), Table: Get, Memory: small, Timeout: short},
 	{Name: "docs", Routes: below("/docs", "/redoc", "/openapi.json"), Memory: small, Timeout: short},
-	{Name: "relay", Stream: true, Table: Write, Memory: small, Timeout: long},
+	task("open-build", append(references, "build#", "state-code#", "execution#", "audit#"), describe),
+	task("await-report", keys("build#", "project#", "state-code#"), answer),
+	task("record-stall", keys("build#", "project#", "state-code#")),
+	task("decide-failure", keys("build#", "project#", "state-code#", "breaker#")),
+	task("resume-build", keys("build#", "project#", "state-code#", "breaker#", "resume-request#")),
+	{Name: "relay", Stream: true, Table: Write, States: []string{begin, describe, answer, beat}, Events: true, Memory: small, Timeout: long},
+	{Name: "sweep", Table: Write, Keys: keys("build#", "project#", "state-code#", "due#"), States: []string{begin, describe}, Memory: small, Timeout: long},
+	{Name: "reconcile", Table: Write, Keys: keys("build#", "project#", "state-code#", "breaker#", "execution#"), States: []string{begin, describe}, Memory: small, Timeout: long},
+}
+
+// What a function may do with the state machine.
+const (
+	begin    = "states:StartExecution"
+	describe = "states:DescribeExecution"
+	answer   = "states:SendTaskSuccess"
+	beat     = "states:SendTaskHeartbeat"
+)
+
+// task is a function that the state machine invokes.
+func task(name string, keys []string, states ...string) Function {
+	return Function{Name: name, Table: Write, Keys: keys, States: states, Memory: small, Timeout: short}
 }
 
 // catalogue is the function of a noun whose collection has its name.

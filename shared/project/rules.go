@@ -184,6 +184,16 @@ func (r *Rules) ResumableState(code int) *ResumableState {
 	return nil
 }
 
+// ResumeConfig implements build.Rules.
+func (r *Rules) ResumeConfig(code int) *build.ResumeConfig {
+	s := r.ResumableState(code)
+	if s == nil {
+		return nil
+	}
+	c := build.ResumeConfig(*s)
+	return &c
+}
+
 func notResumable(project string, code int) error {
 	return problem.New(problem.NotFound, "Resumable state %d not configured for project %s", code, project)
 }

@@ -195,17 +195,20 @@ func (l *lister) seek(cursor string) error {
 	if cursor == "" {
 		return nil
 	}
-	bad := &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{{Loc: []any{"query", "cursor"}, Msg: "Not a cursor of this list; begin again without one", Type: "value_error"}}}
 	b, err := base64.RawURLEncoding.DecodeString(cursor)
 	var at []string
 	if err != nil || json.Unmarshal(b, &at) != nil || len(at) != len(l.sources) {
-		return bad
+		return badCursor()
 	}
 	l.skip = 0
 	for i, src := range l.sources {
 		src.q.Cursor, src.after, src.done = at[i], at[i], at[i] == finished
 	}
 	return nil
+}
+
+func badCursor() error {
+	return &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{{Loc: []any{"query", "cursor"}, Msg: "Not a cursor of this list; begin again without one", Type: "value_error"}}}
 }
 
 // cursor returns where the sources are; "" when all are at their end.

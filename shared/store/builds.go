@@ -23,6 +23,7 @@ import (
 //	token       which execution drives it, and the wait it has parked
 //	due         when the sweep is to look at it, see drivers.go
 //	v           what relay counted of it last, see counters.go
+//	art# var# job# req#   what belongs to it, see parts.go
 //
 // The build itself is listed under "build" and under its project, newest
 // created first when read backwards. The status row and the due row move only
@@ -85,7 +86,9 @@ func readBuild(it *table.Item) (*build.Build, error) {
 	return &b, nil
 }
 
-func buildNotFound() error { return problem.New(problem.NotFound, "Build not found") }
+var errNoBuild = problem.New(problem.NotFound, "Build not found")
+
+func buildNotFound() error { return errNoBuild }
 
 // CreateBuild implements build.Store: one read for all references and the
 // number, one transaction.
@@ -233,6 +236,7 @@ func (s *Store) readBuildRow(ctx context.Context, ref string, deleted bool, more
 		if err := decode(items[1], b.Lease); err != nil {
 			return nil, nil, err
 		}
+		b.Lease.Rev = items[1].Rev
 	}
 	d, err := readDriver(items[2])
 	if err != nil {
@@ -322,7 +326,12 @@ func (s *Store) actOnBuild(ctx context.Context, ref string, deleted bool, more [
 		if err != nil {
 			return nil, build.Entry{}, err
 		}
-		err = s.write(ctx, append(all, ops...)...)
+		all = append(all, ops...)
+		follow, err := s.followOps(ctx, b, next, all, now)
+		if err != nil {
+			return nil, build.Entry{}, err
+		}
+		err = s.write(ctx, append(all, follow...)...)
 		refused := table.Refused(err)
 		if refused == nil {
 			return next, e, err
@@ -380,7 +389,8 @@ func (s *Store) buildOps(ctx context.Context, old, b *build.Build, e build.Entry
 		ops = append(ops, table.DeleteOp(nameKey(buildKind, b.Number), table.Cond{}))
 	}
 	if old != nil && b.Lease != old.Lease && b.Lease != nil {
-		ops = append(ops, leaseOp(b))
+		b.Lease.Rev = nextLease(old.Lease, now)
+		ops = append(ops, leaseOp(b.ID, b.Lease, table.Cond{}))
 	}
 	return ops, e, nil
 }
@@ -391,10 +401,6 @@ func historyItem(e build.Entry, row build.Row) table.Item {
 	at := stamp(e.At) + "#" + e.ID
 	return table.Item{Key: historyKey(e.BuildID, e.Seq), Rev: 1, Doc: encode(row),
 		Index: [2]table.IndexKey{{PK: auditIndex, SK: at}, {PK: auditIndex + "#" + e.Actor, SK: at}}}
-}
-
-func leaseOp(b *build.Build) table.Op {
-	return table.PutOp(table.Item{Key: buildSub(b.ID, leaseRow), Rev: b.Rev, Doc: encode(b.Lease)}, table.Cond{})
 }
 
 // History implements build.Store with one query, or as many as it takes to

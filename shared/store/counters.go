@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"bldst/shared/build"
 	"bldst/shared/problem"
@@ -67,9 +69,19 @@ func Counted(k table.Key) bool {
 	return (kind == buildKind || kind == "platform" || kind == "project") && !strings.HasPrefix(ref, "=")
 }
 
-// Count brings the counters up to the given changes. It is idempotent, and
-// takes changes in any order.
+// Count brings the counters up to the given changes, those of the dashboard and
+// those of metrics.go. It is idempotent, and takes changes in any order.
 func (s *Store) Count(ctx context.Context, changes []table.Change) error {
+	var numbers error
+	var both sync.WaitGroup
+	both.Go(func() { numbers = s.CountMetrics(ctx, changes) })
+	err := s.countRows(ctx, changes)
+	both.Wait()
+	return errors.Join(err, numbers)
+}
+
+// countRows brings the counters of the dashboard up to the given changes.
+func (s *Store) countRows(ctx context.Context, changes []table.Change) error {
 	newest := map[table.Key]*table.Item{}
 	for _, c := range changes {
 		if c.New != nil && Counted(c.Key) && (newest[c.Key] == nil || c.New.Rev > newest[c.Key].Rev) {

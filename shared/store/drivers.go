@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -169,7 +170,11 @@ func (s *Store) driveOps(ctx context.Context, id string, w want, f func(*build.D
 		return append(ops, table.VerifyOp(rowKey(buildKind, old.ID), table.IfRev(old.Rev))), nil
 	}
 	all, _, err := s.buildOps(ctx, old, d.Build, *d.Entry, d.Now)
-	return append(all, ops...), err
+	if err != nil {
+		return nil, err
+	}
+	follow, err := s.followOps(ctx, old, d.Build, all, d.Now)
+	return slices.Concat(all, ops, follow), err
 }
 
 // dueAt returns the op that makes the sweep look at the build at at, never
@@ -233,10 +238,9 @@ func (s *Store) DrivenBy(ctx context.Context, execution string) (string, error) 
 	return row.BuildID, err
 }
 
-// Relayed remembers that relay has dealt with the revisions of the build and
-// with its resume requests, and that the wait with token was answered ("" for
-// none). It is idempotent.
-func (s *Store) Relayed(ctx context.Context, id string, revs []int64, requests []string, token string) error {
+// Relayed remembers that relay has dealt with the revisions of the build, and
+// that the wait with token was answered ("" for none). It is idempotent.
+func (s *Store) Relayed(ctx context.Context, id string, revs []int64, token string) error {
 	for try := range changeRetries {
 		items, err := s.Table.Get(ctx, buildSub(id, driverRow))
 		if err != nil {
@@ -247,7 +251,7 @@ func (s *Store) Relayed(ctx context.Context, id string, revs []int64, requests [
 			return err
 		}
 		before := encode(d)
-		if d.Tell(revs, requests, token); bytes.Equal(before, encode(d)) {
+		if d.Tell(revs, token); bytes.Equal(before, encode(d)) {
 			return nil
 		}
 		if err = s.write(ctx, driverOp(id, d)); table.Refused(err) == nil {
@@ -291,11 +295,7 @@ type Changed struct {
 	Old     *build.Build // of a change of the build itself
 	New     *build.Build
 	Lease   *build.Lease // of a change of its lease
-	Request string       // the id of a new resume request
 }
-
-// requestPrefix begins the sort keys of resume requests.
-const requestPrefix = "req#"
 
 // Changed returns what c is about; false when relay has nothing to do with it.
 func (s *Store) Changed(c table.Change) (Changed, bool, error) {
@@ -314,9 +314,6 @@ func (s *Store) Changed(c table.Change) (Changed, bool, error) {
 	case c.Key.SK == leaseRow:
 		out.Lease = new(build.Lease)
 		return out, true, decode(c.New, out.Lease)
-	case strings.HasPrefix(c.Key.SK, requestPrefix) && c.Old == nil:
-		out.Request = strings.TrimPrefix(c.Key.SK, requestPrefix)
-		return out, true, nil
 	}
 	return Changed{}, false, nil
 }

@@ -30,7 +30,8 @@ type Store struct {
 	Now   func() time.Time
 	NewID id.Source
 
-	rules rulesCache
+	rules   rulesCache
+	typical typicalCache
 }
 
 // New returns a store on t with the real clock and ids.

@@ -65,10 +65,29 @@ func Builds(p Ports) http.Handler { return serve(p, builds) }
 
 func builds(a *api.API, p Ports) { (&build.Service{Store: p.store()}).Mount(a) }
 
-// Resume serves resume plans and requests, and the breakers of image lines.
+// Artifacts serves the artifacts of builds.
+func Artifacts(p Ports) http.Handler { return serve(p, artifacts) }
+
+func artifacts(a *api.API, p Ports) { (&build.ArtifactService{Store: p.store()}).Mount(a) }
+
+// Variables serves the variables of builds.
+func Variables(p Ports) http.Handler { return serve(p, variables) }
+
+func variables(a *api.API, p Ports) { (&build.VariableService{Store: p.store()}).Mount(a) }
+
+// Resume serves resume plans and requests, heartbeats and cancellation, and the
+// breakers of image lines.
 func Resume(p Ports) http.Handler { return serve(p, resume) }
 
-func resume(a *api.API, p Ports) { (&build.PolicyService{Store: p.store()}).MountBreakers(a) }
+func resume(a *api.API, p Ports) {
+	(&build.ResumeService{Store: p.store()}).Mount(a)
+	(&build.PolicyService{Store: p.store()}).MountBreakers(a)
+}
+
+// Jobs serves the CI jobs of builds.
+func Jobs(p Ports) http.Handler { return serve(p, jobs) }
+
+func jobs(a *api.API, p Ports) { (&build.JobService{Store: p.store()}).Mount(a) }
 
 // Users serves users and their API keys.
 func Users(p Ports) http.Handler { return serve(p, users) }
@@ -127,7 +146,10 @@ func Functions() []Function {
 		{"state-codes", StateCodes, stateCodes},
 		{"resumable-states", ResumableStates, resumableStates},
 		{"builds", Builds, builds},
+		{"artifacts", Artifacts, artifacts},
+		{"variables", Variables, variables},
 		{"resume", Resume, resume},
+		{"jobs", Jobs, jobs},
 		{"users", Users, users},
 		{"auth", Auth, signIn},
 		{"audit", Audit, trail},

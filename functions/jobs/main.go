@@ -1,0 +1,14 @@
+// Command jobs serves the CI jobs of builds.
+package main
+
+import (
+	"bldst/shared/config"
+	"bldst/shared/gateway"
+	"bldst/shared/table/dynamo"
+	"bldst/shared/wire"
+)
+
+func main() {
+	c := config.Load(config.TableName, config.Region, config.JWTKeys)
+	gateway.Start(wire.Jobs(wire.On(c, dynamo.Open(dynamo.Access(c.AWS("dynamodb")), c.Table))))
+}

@@ -1,0 +1,18 @@
+// Command sweep finds the builds whose time is over without anybody having noticed.
+package main
+
+import (
+	"bldst/shared/config"
+	"bldst/shared/table/dynamo"
+	"bldst/shared/wire"
+	"bldst/shared/workflow"
+
+	"github.com/aws/aws-lambda-go/lambda"
+)
+
+func main() {
+	c := config.Load(config.TableName, config.Region, config.Machine)
+	p := wire.On(c, dynamo.Open(dynamo.Access(c.AWS("dynamodb")), c.Table))
+	machine := workflow.Open(workflow.Access(c.AWS("sfn")), c.Machine)
+	lambda.Start(wire.Sweep(p, machine))
+}

@@ -1,0 +1,127 @@
+//go:build cdk
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/aws/constructs-go/constructs/v10"
+
+	"bldst/shared/config"
+)
+
+// Production is the stage whose data outlives it: nothing that holds data is
+// deleted with the stack.
+const Production = "prod"
+
+// Settings are the context of a deployment, given with -c NAME=VALUE. Every
+// value but the stage has a default that suits a small team.
+type Settings struct {
+	Stage      string   // stage: in the name of the stack, and of what is reached through it
+	Arch       string   // arch: of the functions, arm64 or amd64
+	Dist       string   // dist: the folder with ARCH/NAME/bootstrap
+	Origins    string   // origins: that browsers may call from, separated by commas; default none in prod, else any
+	LogLevel   string   // log-level: debug, info, warning or error
+	LogDays    int      // log-days: how long logs are kept
+	Rate       float64  // rate: requests a second
+	Burst      float64  // burst: requests at once
+	OwnKey     bool     // own-key: encrypt table, bucket and secret with a key of their own
+	Alarms     string   // alarm-topic: the ARN of the SNS topic that is told of alarms
+	Firewall   bool     // firewall: put a web application firewall before the API
+	Domain     string   // domain: a name of your own for the API, with certificate
+	Cert       string   // certificate: the ARN of its certificate
+	APILogRole bool     // api-log-role: this stack sets the role with which API Gateway writes logs, once an account and region
+	Tags       []string // tags: NAME=VALUE, separated by commas
+}
+
+var stageName = regexp.MustCompile(`^[a-z][a-z0-9]{1,14}$`)
+
+// settingsOf reads the context of scope. Its error names the value that is
+// wrong and says what it may be.
+func settingsOf(scope constructs.Construct) (*Settings, error) {
+	c := context{scope: scope}
+	st := &Settings{
+		Stage: c.text("stage", "dev"), Arch: c.text("arch", "arm64"), Dist: c.text("dist", dist()), LogLevel: c.text("log-level", "info"),
+		LogDays: int(c.number("log-days", 30)), Rate: c.number("rate", 500), Burst: c.number("burst", 1000),
+		OwnKey: c.flag("own-key"), Alarms: c.text("alarm-topic", ""), Firewall: c.flag("firewall"),
+		Domain: c.text("domain", ""), Cert: c.text("certificate", ""), APILogRole: c.text("api-log-role", "true") == "true",
+	}
+	st.Origins = c.text("origins", map[bool]string{true: "", false: "*"}[st.production()])
+	if t := c.text("tags", ""); t != "" {
+		st.Tags = strings.Split(t, ",")
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	return st, st.check()
+}
+
+func (st *Settings) check() error {
+	switch {
+	case !stageName.MatchString(st.Stage):
+		return fmt.Errorf("stage %q must be 2 to 15 lower case letters and digits, such as dev or prod", st.Stage)
+	case st.Arch != "arm64" && st.Arch != "amd64":
+		return fmt.Errorf("arch %q must be arm64 or amd64", st.Arch)
+	case (st.Domain == "") != (st.Cert == ""):
+		return fmt.Errorf("domain and certificate belong together; only one is given")
+	case st.production() && st.Origins == "*":
+		return fmt.Errorf("origins=* lets any page on the web call the production API from its visitors' browsers; name the origins")
+	}
+	for _, t := range st.Tags {
+		if k, _, ok := strings.Cut(t, "="); !ok || k == "" {
+			return fmt.Errorf("tags must have the form NAME=VALUE,NAME=VALUE, not %q", t)
+		}
+	}
+	return nil
+}
+
+func (st *Settings) production() bool { return st.Stage == Production }
+
+// development reports whether this is the stage with documented credentials,
+// which is for emulators.
+func (st *Settings) development() bool { return st.Stage == config.Development }
+
+// dist is where make build puts the functions.
+func dist() string {
+	dir, err := os.Getwd()
+	for err == nil && dir != filepath.Dir(dir) {
+		if _, missing := os.Stat(filepath.Join(dir, "go.mod")); missing == nil {
+			return filepath.Join(dir, "dist")
+		}
+		dir = filepath.Dir(dir)
+	}
+	return "dist"
+}
+
+// A context reads values and keeps the first error.
+type context struct {
+	scope constructs.Construct
+	err   error
+}
+
+func (c *context) text(name, otherwise string) string {
+	v := c.scope.Node().TryGetContext(&name)
+	if v == nil {
+		return otherwise
+	}
+	return fmt.Sprint(v)
+}
+
+func (c *context) number(name string, otherwise float64) float64 {
+	v := c.text(name, "")
+	if v == "" {
+		return otherwise
+	}
+	x, err := strconv.ParseFloat(v, 64)
+	if (err != nil || x <= 0) && c.err == nil {
+		c.err = fmt.Errorf("%s must be a number above 0, not %q", name, v)
+	}
+	return x
+}
+
+func (c *context) flag(name string) bool { return c.text(name, "false") == "true" }

@@ -1,0 +1,50 @@
+//go:build cdk
+
+package main
+
+import (
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
+
+	"bldst/shared/table"
+	"bldst/shared/table/dynamo"
+)
+
+// addKey adds a key of the customer's own when the settings ask for one.
+func (st *stack) addKey() {
+	if !st.OwnKey {
+		return
+	}
+	st.key = awskms.NewKey(st.Stack, s("Key"), &awskms.KeyProps{
+		Description: s("Encrypts the data of " + stackName(st.Stage)), EnableKeyRotation: yes, RemovalPolicy: st.keep(),
+	})
+}
+
+// addTable adds the one table, with the schema that its adapter has.
+func (st *stack) addTable() {
+	props := &awsdynamodb.TableProps{
+		PartitionKey: str(table.AttrPK), SortKey: str(table.AttrSK),
+		BillingMode:                      awsdynamodb.BillingMode_PAY_PER_REQUEST,
+		Stream:                           awsdynamodb.StreamViewType_NEW_AND_OLD_IMAGES,
+		TimeToLiveAttribute:              s(table.AttrTTL),
+		PointInTimeRecoverySpecification: &awsdynamodb.PointInTimeRecoverySpecification{PointInTimeRecoveryEnabled: yes},
+		DeletionProtection:               awsBool(st.production()),
+		RemovalPolicy:                    st.keep(),
+		Encryption:                       awsdynamodb.TableEncryption_AWS_MANAGED,
+	}
+	if st.key != nil {
+		props.Encryption, props.EncryptionKey = awsdynamodb.TableEncryption_CUSTOMER_MANAGED, st.key
+	}
+	st.table = awsdynamodb.NewTable(st.Stack, s("Table"), props)
+	for i, k := range table.AttrIndex {
+		st.table.AddGlobalSecondaryIndex(&awsdynamodb.GlobalSecondaryIndexProps{
+			IndexName: s(dynamo.IndexName(i + 1)), PartitionKey: str(k.PK), SortKey: str(k.SK),
+		})
+	}
+	awscdk.Tags_Of(st.table).Add(s("backup"), s("true"), nil)
+}
+
+func str(name string) *awsdynamodb.Attribute {
+	return &awsdynamodb.Attribute{Name: &name, Type: awsdynamodb.AttributeType_STRING}
+}

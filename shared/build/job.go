@@ -1,0 +1,166 @@
+package build
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"bldst/shared/problem"
+)
+
+// A Job is a job of a CI system that works, or worked, on a build. Its status
+// is what that system says: evidence, never the state of the build. The row in
+// the table is its JSON.
+type Job struct {
+	ID          string     `json:"id"`
+	BuildID     string     `json:"build_id"`
+	Platform    string     `json:"platform"`
+	Pipeline    *string    `json:"pipeline_name"`
+	Name        string     `json:"job_name"`
+	URL         *string    `json:"job_url"`
+	JobID       *string    `json:"job_id" doc:"Its id in the CI system."`
+	Number      *string    `json:"build_number" doc:"Its number in the CI system."`
+	TriggeredBy *string    `json:"triggered_by"`
+	Source      *string    `json:"trigger_source"`
+	Status      JobStatus  `json:"status" enum:"pending,running,success,failed,aborted"`
+	Resume      bool       `json:"is_resume_job"`
+	ResumedFrom *int       `json:"resumed_from_state"`
+	ParentID    *string    `json:"parent_job_id"`
+	Attempt     int        `json:"attempt" doc:"Of the build, when the job was registered."`
+	StartedAt   *time.Time `json:"started_at"`
+	CompletedAt *time.Time `json:"completed_at"`
+	CreatedAt   time.Time  `json:"created_at"`
+	UpdatedAt   time.Time  `json:"updated_at"`
+	Rev         int64      `json:"-"`
+}
+
+// A JobStatus says how a job is going.
+type JobStatus string
+
+// The statuses of jobs.
+const (
+	JobPending JobStatus = "pending"
+	JobRunning JobStatus = "running"
+	JobSuccess JobStatus = "success"
+	JobFailed  JobStatus = "failed"
+	JobAborted JobStatus = "aborted"
+)
+
+// jobWords are what CI systems call the statuses.
+var jobWords = map[string]JobStatus{
+	"pending": JobPending, "queued": JobPending, "created": JobPending,
+	"running": JobRunning, "started": JobRunning, "in_progress": JobRunning,
+	"success": JobSuccess, "succeeded": JobSuccess, "completed": JobSuccess,
+	"failed": JobFailed, "failure": JobFailed, "error": JobFailed, "errored": JobFailed, "unstable": JobFailed,
+	"aborted": JobAborted, "cancelled": JobAborted, "canceled": JobAborted,
+}
+
+// parseJobStatus returns the status word stands for.
+func parseJobStatus(word string) (JobStatus, error) {
+	if s, ok := jobWords[strings.ToLower(strings.TrimSpace(word))]; ok {
+		return s, nil
+	}
+	return "", problem.BadField("status", "enum", "One of pending, running, success, failed, aborted")
+}
+
+// move sets the status of j, and when it began and ended if nobody says.
+func (j *Job) move(s JobStatus, now time.Time) {
+	j.Status = s
+	switch s {
+	case JobPending:
+	case JobRunning:
+		if j.StartedAt == nil {
+			j.StartedAt = &now
+		}
+	default:
+		if j.CompletedAt == nil {
+			j.CompletedAt = &now
+		}
+	}
+}
+
+// A JobStore keeps the jobs of builds. ref is the id or number of the build,
+// which must exist (NotFound "Build REF not found").
+type JobStore interface {
+	// AddJob stores the job f makes.
+	AddJob(ctx context.Context, ref string, f func(b *Build, now time.Time) (*Job, error)) (*Job, error)
+	// Jobs returns a page, newest first.
+	Jobs(ctx context.Context, ref string, q PageQuery) ([]*Job, string, error)
+	// ChangeJob lets f change a job and stores it; NotFound "Build job X not
+	// found for build REF".
+	ChangeJob(ctx context.Context, ref, job string, f func(j *Job, now time.Time) error) (*Job, error)
+}
+
+// A JobIn is the body of POST /builds/{id}/jobs.
+type JobIn struct {
+	Platform     string  `json:"platform" required:"true" minLength:"1" maxLength:"50" doc:"concourse, jenkins, gitlab-ci, github-actions ..."`
+	JobName      string  `json:"job_name" required:"true" minLength:"1" maxLength:"300"`
+	PipelineName *string `json:"pipeline_name,omitempty" maxLength:"300"`
+	JobURL       *string `json:"job_url,omitempty" maxLength:"2000"`
+	JobID        *string `json:"job_id,omitempty" maxLength:"300"`
+	BuildNumber  *string `json:"build_number,omitempty" maxLength:"300"`
+	TriggeredBy  *string `json:"triggered_by,omitempty" maxLength:"200"`
+	Source       *string `json:"trigger_source,omitempty" maxLength:"50" doc:"manual, webhook, schedule, resume ..."`
+	Status       string  `json:"status,omitempty" maxLength:"50" doc:"pending (the default), running, success, failed or aborted."`
+	IsResumeJob  bool    `json:"is_resume_job,omitempty"`
+	ResumedFrom  *int    `json:"resumed_from_state,omitempty" minimum:"0" maximum:"100"`
+	ParentJobID  *string `json:"parent_job_id,omitempty" maxLength:"200"`
+}
+
+// Job returns the new job of b that in describes.
+func (in JobIn) Job(b *Build, now time.Time) (*Job, error) {
+	status, err := parseJobStatus(either(in.Status, string(JobPending)))
+	if err != nil {
+		return nil, err
+	}
+	j := &Job{BuildID: b.ID, Platform: in.Platform, Pipeline: in.PipelineName, Name: in.JobName, URL: in.JobURL, JobID: in.JobID, Number: in.BuildNumber,
+		TriggeredBy: in.TriggeredBy, Source: in.Source, Resume: in.IsResumeJob, ResumedFrom: in.ResumedFrom, ParentID: in.ParentJobID,
+		Attempt: b.Attempt, CreatedAt: now, UpdatedAt: now}
+	j.move(status, now)
+	return j, nil
+}
+
+// A JobPatch is the body of PATCH /builds/{id}/jobs/{jid}: any subset.
+type JobPatch struct {
+	Status      string  `json:"status,omitempty" maxLength:"50"`
+	StartedAt   *string `json:"started_at,omitempty" maxLength:"40" doc:"RFC 3339. Default: when it is first said to run."`
+	CompletedAt *string `json:"completed_at,omitempty" maxLength:"40" doc:"RFC 3339. Default: when it is first said to have ended."`
+}
+
+// Apply changes j.
+func (p JobPatch) Apply(j *Job, now time.Time) error {
+	if err := setTimes(timeField{"started_at", &j.StartedAt, p.StartedAt}, timeField{"completed_at", &j.CompletedAt, p.CompletedAt}); err != nil {
+		return err
+	}
+	j.UpdatedAt = now
+	if p.Status == "" {
+		return nil
+	}
+	status, err := parseJobStatus(p.Status)
+	if err == nil {
+		j.move(status, now)
+	}
+	return err
+}
+
+// A timeField is a time of a body that may be given.
+type timeField struct {
+	name string
+	to   **time.Time
+	from *string
+}
+
+// setTimes sets the times that are given.
+func setTimes(fields ...timeField) error {
+	for _, f := range fields {
+		if f.from == nil {
+			continue
+		}
+		at, err := parseTime(f.name, *f.from)
+		if err != nil {
+			return err
+		}
+		*f.to = at
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"bldst/shared/build"
+	"bldst/shared/problem"
+	"bldst/shared/table"
+)
+
+const (
+	artifactPrefix     = "art#"
+	artifactNamePrefix = "artn#"
+)
+
+var _ build.ArtifactStore = (*Store)(nil)
+
+func readArtifact(it *table.Item) (*build.Artifact, error) {
+	a := new(build.Artifact)
+	err := decode(it, a)
+	a.Rev = it.Rev
+	return a, err
+}
+
+func artifactKey(a *build.Artifact) table.Key { return buildSub(a.BuildID, artifactPrefix+a.ID) }
+
+// AddArtifact implements build.ArtifactStore: one read, one transaction.
+func (s *Store) AddArtifact(ctx context.Context, ref, name string, f func(*build.Build, build.Rules, time.Time) (*build.Artifact, error)) (*build.Artifact, error) {
+	var made *build.Artifact
+	_, _, err := s.changeBuild(ctx, ref, []string{part(artifactNamePrefix, name)}, func(st step) (build.Entry, []table.Op, error) {
+		a, err := f(st.b, st.rules, st.now)
+		if err != nil {
+			return build.Entry{}, nil, err
+		}
+		a.ID, a.Rev, made = s.NewID(), 1, a
+		claim, err := claimArtifactName(a, st.items[0])
+		if err != nil {
+			return build.Entry{}, nil, err
+		}
+		e, err := build.NewEntry(build.ArtifactCreated, a.Record())
+		return e, []table.Op{table.PutOp(table.Item{Key: artifactKey(a), Rev: a.Rev, Doc: encode(a)}, table.Cond{Kind: table.Absent}), claim}, err
+	})
+	return made, within(ref, err)
+}
+
+// claimArtifactName returns the op that gives a its name, whose row is it.
+func claimArtifactName(a *build.Artifact, it *table.Item) (table.Op, error) {
+	owner, err := pointee(it)
+	if err != nil {
+		return table.Op{}, err
+	}
+	if owner != "" && owner != a.ID {
+		return table.Op{}, problem.New(problem.Conflict, "Artifact with name '%s' already exists for this build with id '%s'", a.Name, owner)
+	}
+	cond, rev := replacing(it)
+	row := pointerItem(buildSub(a.BuildID, artifactNamePrefix+a.Name), a.ID)
+	row.Rev = rev
+	return table.PutOp(row, cond), nil
+}
+
+// Artifact implements build.ArtifactStore: one read, two by name.
+func (s *Store) Artifact(ctx context.Context, ref, artifact string, deleted bool) (*build.Artifact, error) {
+	b, items, err := s.readBuildRow(ctx, ref, false, part(artifactPrefix, artifact), part(artifactNamePrefix, artifact))
+	if err != nil {
+		return nil, within(ref, err)
+	}
+	if items[0] == nil && items[1] != nil {
+		id, err := pointee(items[1])
+		if err != nil {
+			return nil, err
+		}
+		if items, err = s.Table.Get(ctx, buildSub(b.ID, artifactPrefix+id)); err != nil {
+			return nil, err
+		}
+	}
+	return foundArtifact(ref, artifact, items[0], deleted)
+}
+
+// foundArtifact returns the artifact in it, NotFound when there is none.
+func foundArtifact(ref, artifact string, it *table.Item, deleted bool) (*build.Artifact, error) {
+	if it != nil {
+		if a, err := readArtifact(it); err != nil || deleted || a.DeletedAt == nil {
+			return a, err
+		}
+	}
+	return nil, problem.New(problem.NotFound, "Artifact %s not found for build %s", artifact, ref)
+}
+
+// Artifacts implements build.ArtifactStore.
+func (s *Store) Artifacts(ctx context.Context, ref string, q build.ArtifactQuery) ([]*build.Artifact, string, error) {
+	b, err := s.Build(ctx, ref, false)
+	if err != nil {
+		return nil, "", within(ref, err)
+	}
+	all, err := s.artifactsOf(ctx, b.ID, q.Wants)
+	if err != nil {
+		return nil, "", err
+	}
+	return window(all, artifactOrder, false, q.PageQuery)
+}
+
+// artifactsOf returns the artifacts of a build that are wanted.
+func (s *Store) artifactsOf(ctx context.Context, id string, wants func(*build.Artifact) bool) ([]*build.Artifact, error) {
+	all, err := rowsOf(ctx, s, id, artifactPrefix, readArtifact)
+	if err != nil {
+		return nil, err
+	}
+	out := []*build.Artifact{}
+	for _, a := range all {
+		if wants(a) {
+			out = append(out, a)
+		}
+	}
+	return out, nil
+}
+
+// artifactOrder orders artifacts by state and then by age.
+func artifactOrder(a *build.Artifact) string {
+	return fmt.Sprintf("%03d#%s#%s", a.StateCode, stamp(a.CreatedAt), a.ID)
+}
+
+// An elsewhere is not an error: what was asked for by another name has this id.
+type elsewhere struct{ id string }
+
+func (e *elsewhere) Error() string { return "has the id " + e.id }
+
+// ChangeArtifact implements build.ArtifactStore.
+func (s *Store) ChangeArtifact(ctx context.Context, ref, artifact string, deleted bool, f func(*build.Artifact, time.Time) (build.Kind, error)) (*build.Artifact, error) {
+	a, err := s.changeArtifact(ctx, ref, artifact, deleted, f)
+	if at := (*elsewhere)(nil); errors.As(err, &at) {
+		a, err = s.changeArtifact(ctx, ref, at.id, deleted, f)
+	}
+	return a, within(ref, err)
+}
+
+func (s *Store) changeArtifact(ctx context.Context, ref, artifact string, deleted bool, f func(*build.Artifact, time.Time) (build.Kind, error)) (*build.Artifact, error) {
+	var changed *build.Artifact
+	more := []string{part(artifactPrefix, artifact), part(artifactNamePrefix, artifact)}
+	_, _, err := s.changeBuild(ctx, ref, more, func(st step) (build.Entry, []table.Op, error) {
+		if id, err := pointee(st.items[1]); st.items[0] == nil && id != "" || err != nil {
+			return build.Entry{}, nil, errors.Join(err, &elsewhere{id})
+		}
+		old, err := foundArtifact(ref, artifact, st.items[0], deleted)
+		if err != nil {
+			return build.Entry{}, nil, err
+		}
+		a := *old
+		kind, err := f(&a, st.now)
+		if err != nil {
+			return build.Entry{}, nil, err
+		}
+		a.UpdatedAt, a.Rev, changed = st.now, old.Rev+1, &a
+		ops, err := s.renameOps(ctx, old, &a)
+		if err != nil {
+			return build.Entry{}, nil, err
+		}
+		e, err := build.NewEntry(kind, a.Record())
+		return e, append(ops, table.PutOp(table.Item{Key: artifactKey(&a), Rev: a.Rev, Doc: encode(a)}, table.IfRev(old.Rev))), err
+	})
+	return changed, err
+}
+
+// renameOps returns the ops that take the name of old away and give a its own:
+// one that is deleted has none.
+func (s *Store) renameOps(ctx context.Context, old, a *build.Artifact) ([]table.Op, error) {
+	had, has := artifactName(old), artifactName(a)
+	if had == has {
+		return nil, nil
+	}
+	var ops []table.Op
+	if had != "" {
+		ops = append(ops, table.DeleteOp(buildSub(a.BuildID, artifactNamePrefix+had), table.Cond{Kind: table.Present}))
+	}
+	if has == "" {
+		return ops, nil
+	}
+	items, err := s.Table.Get(ctx, buildSub(a.BuildID, artifactNamePrefix+has))
+	if err != nil {
+		return nil, err
+	}
+	claim, err := claimArtifactName(a, items[0])
+	return append(ops, claim), err
+}
+
+func artifactName(a *build.Artifact) string {
+	if a.DeletedAt != nil {
+		return ""
+	}
+	return a.Name
+}

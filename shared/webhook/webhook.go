@@ -1,0 +1,101 @@
+// Package webhook takes failures from CI systems that report them themselves,
+// without an API key: their requests are signed with a shared secret.
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"bldst/shared/api"
+	"bldst/shared/build"
+	"bldst/shared/outbound"
+	"bldst/shared/problem"
+)
+
+// A Failure is the body of POST /webhooks/build-failure.
+type Failure struct {
+	Event          string          `json:"event"`                 // build.failed
+	BuildID        string          `json:"build_id"`              // id or number
+	CurrentState   api.IntOrString `json:"current_state"`         // where it failed; default: where the build is
+	LastSuccessful *int            `json:"last_successful_state"` // what the CI believes; kept with the failure
+	Reason         string          `json:"failure_reason"`
+	Timestamp      *time.Time      `json:"timestamp"`
+	Attempt        *int            `json:"attempt"` // the attempt the job belonged to
+	Code           string          `json:"error_code"`
+	Class          build.Class     `json:"failure_class"`
+	Metadata       Metadata        `json:"metadata"`
+}
+
+// Metadata says which job it was.
+type Metadata struct {
+	Platform    string `json:"ci_platform,omitempty"`
+	Pipeline    string `json:"pipeline,omitempty"`
+	Job         string `json:"job,omitempty"`
+	BuildNumber any    `json:"build_number,omitempty"`
+}
+
+// parse reads a body whose signature was checked.
+func parse(body []byte) (Failure, error) {
+	var f Failure
+	if err := json.Unmarshal(body, &f); err != nil {
+		return f, &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{{Loc: []any{"body"}, Msg: "Not the JSON of a failure: " + err.Error(), Type: "json_invalid"}}}
+	}
+	switch {
+	case f.Event != "" && f.Event != string(build.EventFailed):
+		return f, problem.BadField("event", "enum", "The event must be %s", build.EventFailed)
+	case strings.TrimSpace(f.BuildID) == "":
+		return f, problem.Missing("build_id")
+	case strings.TrimSpace(f.Reason) == "":
+		return f, problem.Missing("failure_reason")
+	case f.Attempt != nil && *f.Attempt < 1:
+		return f, problem.BadField("attempt", "out_of_range", "Attempts are counted from 1")
+	case f.Class != "" && !known(f.Class):
+		return f, problem.BadField("failure_class", "enum", "One of transient, persistent, quota, stalled, timed_out, aborted, unknown")
+	}
+	return f, nil
+}
+
+func known(c build.Class) bool {
+	for _, k := range build.Classes {
+		if k == c {
+			return true
+		}
+	}
+	return false
+}
+
+// longest is how much of a reason is kept.
+const longest = 8000
+
+// failure returns f as the build takes it.
+func (f Failure) failure() build.FailureIn {
+	details, _ := json.Marshal(map[string]any{"ci": f.Metadata, "last_successful_state": f.LastSuccessful, "timestamp": f.Timestamp})
+	return build.FailureIn{StateCode: f.CurrentState, ErrorMessage: strings.ToValidUTF8(f.Reason[:min(len(f.Reason), longest)], ""), ErrorCode: f.Code,
+		FailureClass: string(f.Class), Component: f.Metadata.Platform, ErrorDetails: details, Attempt: f.Attempt}
+}
+
+// A Store records failures.
+type Store interface {
+	// ChangeSigned is build.Store.ChangeBuild for a request with this
+	// signature. A second one with the same signature is Unauthorized, in the
+	// ten minutes in which it would still be fresh.
+	ChangeSigned(ctx context.Context, ref, signature string, f build.Change) (*build.Build, build.Entry, error)
+}
+
+// verify checks the signature under any of the secrets: there are two while one
+// is being replaced.
+func verify(secrets []string, header string, now time.Time, body []byte) (string, error) {
+	if len(secrets) == 0 {
+		return "", problem.New(problem.Unauthorized, "No secret for webhooks is configured here; set WEBHOOK_SECRET.")
+	}
+	var err error
+	for _, s := range secrets {
+		var sig string
+		if sig, err = outbound.Verify(s, header, now, body); err == nil {
+			return sig, nil
+		}
+	}
+	return "", problem.New(problem.Unauthorized, "The webhook is refused: %s. Send %s: t=UNIX,v1=HEX.", err, outbound.SignatureHeader)
+}

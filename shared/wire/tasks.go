@@ -1,0 +1,57 @@
+package wire
+
+import (
+	"context"
+
+	"github.com/aws/aws-lambda-go/lambda"
+
+	"bldst/shared/drive"
+)
+
+// The functions that drive builds: the tasks of the state machine, and what
+// the change feed, the rules and the schedule invoke. Each takes the ports it
+// needs beside Ports, so that its binary links only those.
+
+// OpenBuild finds or makes the build an execution is to drive.
+func OpenBuild(p Ports, w drive.Workflow) lambda.Handler {
+	return lambda.NewHandler(p.tasks(w).OpenBuild)
+}
+
+// AwaitReport parks the token of a wait.
+func AwaitReport(p Ports, w drive.Workflow) lambda.Handler {
+	return lambda.NewHandler(p.tasks(w).AwaitReport)
+}
+
+// RecordStall asks the table what a wait that ended without an answer means.
+func RecordStall(p Ports) lambda.Handler { return lambda.NewHandler(p.tasks(nil).RecordStall) }
+
+// DecideFailure decides what is done about a failure.
+func DecideFailure(p Ports) lambda.Handler { return lambda.NewHandler(p.tasks(nil).DecideFailure) }
+
+// ResumeBuild opens the attempt that was decided on.
+func ResumeBuild(p Ports) lambda.Handler { return lambda.NewHandler(p.tasks(nil).ResumeBuild) }
+
+func (p Ports) tasks(w drive.Workflow) *drive.Tasks {
+	p = p.withDefaults()
+	s := p.store()
+	return &drive.Tasks{Store: s, Machine: w, Resumer: s}
+}
+
+// Relay deals with the changes of the table.
+func Relay(p Ports, w drive.Workflow, events drive.Publisher) lambda.Handler {
+	p = p.withDefaults()
+	return lambda.NewHandler((&drive.Relay{Store: p.store(), Machine: w, Events: events, Log: p.Log}).Handle)
+}
+
+// Sweep finds the builds that the machine has forgotten.
+func Sweep(p Ports, w drive.Workflow) lambda.Handler {
+	p = p.withDefaults()
+	s := &drive.Sweep{Store: p.store(), Machine: w, Log: p.Log}
+	return lambda.NewHandler(func(ctx context.Context) (drive.SweepReport, error) { return s.Run(ctx) })
+}
+
+// Reconcile repairs builds whose execution has died.
+func Reconcile(p Ports, w drive.Workflow) lambda.Handler {
+	p = p.withDefaults()
+	return lambda.NewHandler((&drive.Reconcile{Store: p.store(), Machine: w, Log: p.Log}).Handle)
+}
