@@ -3,11 +3,14 @@ package localstack
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"bldst/localstack/table"
+	"bldst/shared/store"
 	port "bldst/shared/table"
 	"bldst/shared/table/stream"
 
@@ -26,8 +29,18 @@ type pump struct {
 	log      *slog.Logger
 }
 
-// batchSize is how many changes the function is given at most, as on AWS.
-const batchSize = 100
+// batchSize is how many changes are taken at most. The function is given those
+// it has to do with.
+const batchSize = 1000
+
+// A batch of more changes than busy says that the writers are faster than the
+// function. Then it is given the next one only after a rest: what changes a
+// build in the meantime becomes one change to it, and the writers keep most of
+// the machine.
+const (
+	busy = 16
+	rest = 150 * time.Millisecond
+)
 
 // How long to wait before a batch is tried again.
 const (
@@ -62,13 +75,27 @@ func (p *pump) step(ctx context.Context) error {
 	if err != nil || len(changes) == 0 {
 		return err
 	}
-	accepted, err := p.deliver(context.WithoutCancel(ctx), changes)
-	if accepted > 0 {
-		if err := p.consumer.Ack(changes[accepted-1].Seq); err != nil {
-			return err
+	relevant := slices.DeleteFunc(slices.Clone(changes), func(c port.Change) bool { return !store.FeedsRelay(c.Key) })
+	last := changes[len(changes)-1].Seq
+	if len(relevant) > 0 {
+		accepted, err := p.deliver(context.WithoutCancel(ctx), relevant)
+		if err != nil {
+			if accepted == 0 {
+				return err
+			}
+			return errors.Join(err, p.consumer.Ack(relevant[accepted-1].Seq))
 		}
 	}
-	return err
+	if err := p.consumer.Ack(last); err != nil {
+		return err
+	}
+	if len(relevant) > busy {
+		select {
+		case <-ctx.Done():
+		case <-time.After(rest):
+		}
+	}
+	return nil
 }
 
 // deliver returns how many of changes, from the first on, were accepted.

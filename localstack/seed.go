@@ -2,6 +2,7 @@ package localstack
 
 import (
 	"context"
+	"fmt"
 
 	"bldst/shared/store"
 )
@@ -13,4 +14,15 @@ func seeds(s *store.Store) []func(context.Context) error {
 		s.SeedIdentity,
 		s.SeedBuilds,
 	}
+}
+
+// Seed stores the development data with s. It may run again: what is there
+// stays as it is.
+func Seed(ctx context.Context, s *store.Store) error {
+	for _, step := range seeds(s) {
+		if err := step(ctx); err != nil {
+			return fmt.Errorf("seed the development data: %w", err)
+		}
+	}
+	return nil
 }

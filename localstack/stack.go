@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"bldst/localstack/clock"
 	"bldst/localstack/gateway"
 	"bldst/localstack/table"
 	"bldst/shared/auth"
@@ -39,13 +40,13 @@ type Options struct {
 	Data string // folder of the data; created when there is none
 
 	// Optional.
-	Port    int              // on localhost; 0 is a free one, see Stack.URL
-	Empty   bool             // do not seed the development data
-	Signer  *auth.Signer     // default: a key kept in the folder
-	Origins []string         // CORS; default "*"
-	Log     *slog.Logger     // default: discarded
-	Now     func() time.Time // default: time.Now
-	NewID   id.Source        // default: id.New
+	Port    int          // on localhost; 0 is a free one, see Stack.URL
+	Empty   bool         // do not seed the development data
+	Signer  *auth.Signer // default: a key kept in the folder
+	Origins []string     // CORS; default "*"
+	Log     *slog.Logger // default: discarded
+	Clock   clock.Clock  // default: clock.Real
+	NewID   id.Source    // default: id.New
 }
 
 // A Stack is the running system.
@@ -55,6 +56,7 @@ type Stack struct {
 	o     Options
 
 	server    *http.Server
+	driver    *driver
 	listeners []net.Listener
 	serving   sync.WaitGroup
 	stopPump  context.CancelFunc
@@ -92,8 +94,8 @@ func (o Options) withDefaults() Options {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Now == nil {
-		o.Now = time.Now
+	if o.Clock == nil {
+		o.Clock = clock.Real{}
 	}
 	if o.NewID == nil {
 		o.NewID = id.New
@@ -103,7 +105,7 @@ func (o Options) withDefaults() Options {
 
 func (s *Stack) start(ctx context.Context) error {
 	var err error
-	if s.Table, err = table.Open(filepath.Join(s.o.Data, dataFile), table.Options{Feed: true, Now: s.o.Now}); err != nil {
+	if s.Table, err = table.Open(filepath.Join(s.o.Data, dataFile), table.Options{Feed: true, Now: s.o.Clock.Now}); err != nil {
 		return err
 	}
 	if s.o.Signer == nil {
@@ -117,20 +119,25 @@ func (s *Stack) start(ctx context.Context) error {
 		}
 	}
 	functions := s.functions()
-	g, err := gateway.New(functions, gateway.Options{Functions: served(functions), Log: s.o.Log, Now: s.o.Now, NewID: s.o.NewID})
+	g, err := gateway.New(functions, gateway.Options{Functions: served(functions), Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID})
 	if err != nil {
 		return err
 	}
-	if err := s.startPump(); err != nil {
+	if s.driver, err = newDriver(s.URL, s.o, s.ports()); err != nil {
 		return err
 	}
-	s.serve(g)
-	return nil
+	s.serve(s.driver.route(g))
+	return s.startPump()
+}
+
+// ports are what the functions are given.
+func (s *Stack) ports() wire.Ports {
+	return wire.Ports{Table: s.Table, Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID, Origins: s.o.Origins, Development: true}
 }
 
 // functions returns the handler of every function with routes.
 func (s *Stack) functions() map[string]lambda.Handler {
-	p := wire.Ports{Table: s.Table, Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Now, NewID: s.o.NewID, Origins: s.o.Origins, Development: true}
+	p := s.ports()
 	out := map[string]lambda.Handler{"docs": cold(func() http.Handler { return wire.Public(p, openapi.Docs) })}
 	for _, f := range wire.Functions() {
 		out[f.Name] = cold(func() http.Handler { return f.Handler(p) })
@@ -158,16 +165,19 @@ func (h coldHandler) Invoke(ctx context.Context, payload []byte) ([]byte, error)
 // seed stores the development data. Each step looks at one row to know that it
 // was done before.
 func (s *Stack) seed(ctx context.Context) error {
-	st := &store.Store{Table: s.Table, Now: s.o.Now, NewID: s.o.NewID}
-	for _, step := range seeds(st) {
-		if err := step(ctx); err != nil {
-			return fmt.Errorf("seed the development data: %w", err)
-		}
-	}
-	return nil
+	return Seed(ctx, &store.Store{Table: s.Table, Now: s.o.Clock.Now, NewID: s.o.NewID})
 }
 
+// startPump lets relay have the changes of the table.
 func (s *Stack) startPump() error {
+	consumer, err := s.Table.Consumer("relay")
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stopPump = stop
+	p := &pump{feed: s.Table, consumer: consumer, function: s.driver.functions["relay"], log: s.o.Log}
+	s.pumping.Go(func() { p.run(ctx) })
 	return nil
 }
 
@@ -197,16 +207,15 @@ func (s *Stack) Failed() <-chan error { return s.failed }
 // the table. What was acknowledged is on disk. A second call does nothing.
 func (s *Stack) Stop(ctx context.Context) error {
 	s.stopOnce.Do(func() {
+		s.stopPump()
+		s.pumping.Wait()
+		driven := s.driver.close()
 		err := s.server.Shutdown(ctx)
 		if err != nil {
 			err = fmt.Errorf("requests in flight were cut off: %w", errors.Join(err, s.server.Close()))
 		}
 		s.serving.Wait()
-		if s.stopPump != nil {
-			s.stopPump()
-		}
-		s.pumping.Wait()
-		s.stopErr = errors.Join(err, s.closeTable())
+		s.stopErr = errors.Join(err, driven, s.closeTable())
 	})
 	return s.stopErr
 }

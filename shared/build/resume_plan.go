@@ -229,8 +229,12 @@ func (p *planner) choose(asked bool) {
 	out := p.out
 	last, best := p.lastDone(out.From), p.checkpoints(out.From)
 	current := len(best) > 0 && slices.ContainsFunc(best, func(a *Artifact) bool { return a.StateCode >= last })
-	switch want := p.wanted(); {
-	case want == SkipToNext && !asked:
+	want := p.wanted()
+	if want == SkipToNext && asked {
+		want = "" // who asks for just this state does not want it left out
+	}
+	switch {
+	case want == SkipToNext:
 		out.Strategy = SkipToNext
 		p.skip()
 		best = slices.DeleteFunc(best, func(a *Artifact) bool { return a.StateCode < last })

@@ -1,18 +1,23 @@
 // Package bus publishes the domain events of builds to Amazon EventBridge. It
-// is the only importer of that client.
+// makes the one call it needs itself, PutEvents, signed as AWS wants it: the
+// client of the SDK would be a twelfth of the whole function.
 package bus
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
-	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"bldst/shared/build"
 	"bldst/shared/problem"
@@ -28,28 +33,47 @@ type Access struct {
 	SessionToken string // "" for a key of a user
 }
 
-// Retrieve implements aws.CredentialsProvider.
-func (a Access) Retrieve(context.Context) (aws.Credentials, error) {
-	return aws.Credentials{AccessKeyID: a.KeyID, SecretAccessKey: a.Secret, SessionToken: a.SessionToken, Source: "environment"}, nil
+func (a Access) url() string {
+	switch {
+	case a.Endpoint != "":
+		return a.Endpoint
+	case strings.HasPrefix(a.Region, "cn-"):
+		return "https://events." + a.Region + ".amazonaws.com.cn"
+	default:
+		return "https://events." + a.Region + ".amazonaws.com"
+	}
 }
 
 // A Bus is one event bus. It is safe for concurrent use.
 type Bus struct {
-	client *eventbridge.Client
+	a      Access
 	name   string
+	client *http.Client
+	signer *v4.Signer
 }
 
-// requestTimeout ends one attempt of a request, so that a dead connection
-// costs a retry and not the caller's whole time.
+// requestTimeout ends one request, so that a dead connection does not cost the
+// caller's whole time.
 const requestTimeout = 5 * time.Second
 
 // Open returns the bus called name at a; "" is the default bus.
 func Open(a Access, name string) *Bus {
-	o := eventbridge.Options{Region: a.Region, Credentials: a, HTTPClient: awshttp.NewBuildableClient().WithTimeout(requestTimeout)}
-	if a.Endpoint != "" {
-		o.BaseEndpoint = &a.Endpoint
-	}
-	return &Bus{eventbridge.New(o), name}
+	return &Bus{a: a, name: name, client: &http.Client{Timeout: requestTimeout}, signer: v4.NewSigner()}
+}
+
+// An entry is one event as PutEvents takes it.
+type entry struct {
+	Source       string
+	DetailType   string
+	Detail       string
+	Time         int64
+	EventBusName string `json:",omitempty"`
+}
+
+// A result is what PutEvents answers.
+type result struct {
+	FailedEntryCount int
+	Entries          []struct{ ErrorCode string }
 }
 
 // perCall is how many events one call takes.
@@ -58,40 +82,73 @@ const perCall = 10
 // Publish publishes events: source build.EventSource, detail-type the type of
 // the event, detail the event. When it fails some may have been published; to
 // publish them again is harmless. It returns a problem of kind Unavailable
-// when EventBridge did not take all.
+// when EventBridge did not take all and may take them later.
 func (b *Bus) Publish(ctx context.Context, events []build.Event) error {
 	for chunk := range slices.Chunk(events, perCall) {
-		entries := make([]types.PutEventsRequestEntry, len(chunk))
+		entries := make([]entry, len(chunk))
 		for i, e := range chunk {
 			detail, err := json.Marshal(e)
 			if err != nil {
 				return fmt.Errorf("event %s: %w", e.ID, err)
 			}
-			entries[i] = types.PutEventsRequestEntry{Source: aws.String(build.EventSource), DetailType: aws.String(string(e.Type)),
-				Detail: aws.String(string(detail)), Time: aws.Time(e.Time)}
-			if b.name != "" {
-				entries[i].EventBusName = &b.name
-			}
+			entries[i] = entry{Source: build.EventSource, DetailType: string(e.Type), Detail: string(detail), Time: e.Time.Unix(), EventBusName: b.name}
 		}
-		out, err := b.client.PutEvents(ctx, &eventbridge.PutEventsInput{Entries: entries})
-		if err != nil {
-			return fmt.Errorf("publish events: %w", err)
-		}
-		if out.FailedEntryCount > 0 {
-			return &problem.Problem{Kind: problem.Unavailable, Detail: "EventBridge did not take every event; try again", RetryAfter: time.Second,
-				Err: fmt.Errorf("%d of %d events refused: %s", out.FailedEntryCount, len(entries), reasons(out.Entries))}
+		if err := b.put(ctx, entries); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// reasons returns why entries were refused.
-func reasons(entries []types.PutEventsResultEntry) []string {
-	var out []string
-	for _, e := range entries {
-		if e.ErrorCode != nil && !slices.Contains(out, *e.ErrorCode) {
-			out = append(out, *e.ErrorCode)
-		}
+// put makes one call, and once more when the first one found nobody.
+func (b *Bus) put(ctx context.Context, entries []entry) error {
+	body, err := json.Marshal(map[string]any{"Entries": entries})
+	if err != nil {
+		return fmt.Errorf("events: %w", err)
 	}
-	return out
+	status, answer, err := b.post(ctx, body)
+	if err != nil || status >= http.StatusInternalServerError {
+		status, answer, err = b.post(ctx, body)
+	}
+	if err != nil {
+		return later(err)
+	}
+	var r result
+	if status == http.StatusOK && json.Unmarshal(answer, &r) == nil {
+		if r.FailedEntryCount > 0 {
+			return later(fmt.Errorf("%d of %d events refused: %v", r.FailedEntryCount, len(entries), r.Entries))
+		}
+		return nil
+	}
+	err = fmt.Errorf("publish events: EventBridge answered %d: %.300s", status, answer)
+	if status >= http.StatusInternalServerError || status == http.StatusTooManyRequests || bytes.Contains(answer, []byte("Throttl")) {
+		return later(err)
+	}
+	return err
+}
+
+// post makes one signed request.
+func (b *Bus) post(ctx context.Context, body []byte) (int, []byte, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, b.a.url(), bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	r.Header.Set("X-Amz-Target", "AWSEvents.PutEvents")
+	sum := sha256.Sum256(body)
+	who := aws.Credentials{AccessKeyID: b.a.KeyID, SecretAccessKey: b.a.Secret, SessionToken: b.a.SessionToken}
+	if err := b.signer.SignHTTP(ctx, who, r, hex.EncodeToString(sum[:]), "events", b.a.Region, time.Now()); err != nil {
+		return 0, nil, err
+	}
+	w, err := b.client.Do(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer w.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(w.Body, 1<<20))
+	return w.StatusCode, answer, err
+}
+
+func later(cause error) error {
+	return &problem.Problem{Kind: problem.Unavailable, Detail: "EventBridge did not take every event; try again", RetryAfter: time.Second, Err: cause}
 }

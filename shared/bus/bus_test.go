@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +23,9 @@ func serve(t *testing.T, answer func(request) string) *bus.Bus {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Amz-Target") != "AWSEvents.PutEvents" {
 			t.Errorf("target %q", r.Header.Get("X-Amz-Target"))
+		}
+		if a := r.Header.Get("Authorization"); !strings.HasPrefix(a, "AWS4-HMAC-SHA256 Credential=k/") || !strings.Contains(a, "/us-east-1/events/aws4_request") || !strings.Contains(a, "x-amz-target") {
+			t.Errorf("not signed: %q", a)
 		}
 		b, _ := io.ReadAll(r.Body)
 		var in request
@@ -64,5 +68,32 @@ func TestPublishFailsWhenAnEntryIsRefused(t *testing.T) {
 	err := b.Publish(t.Context(), []build.Event{{ID: "x", Type: build.EventCreated}})
 	if !problem.Is(err, problem.Unavailable) {
 		t.Errorf("want unavailable, got %v", err)
+	}
+}
+
+func TestPublishComesAgainWhenNobodyIsThere(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		statuses []int
+		want     problem.Kind
+	}{
+		"once":              {[]int{503, 200}, ""},
+		"and is told later": {[]int{500, 503}, problem.Unavailable},
+		"but not for input": {[]int{400}, problem.Internal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			calls := 0
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(c.statuses[calls])
+				calls++
+				_, _ = io.WriteString(w, `{"FailedEntryCount":0}`)
+			}))
+			defer s.Close()
+			err := bus.Open(bus.Access{Region: "us-east-1", Endpoint: s.URL, KeyID: "k", Secret: "s"}, "").Publish(t.Context(), []build.Event{{ID: "x"}})
+			if err == nil && c.want != "" || err != nil && problem.From(err).Kind != c.want || calls != len(c.statuses) {
+				t.Errorf("want %q after %d calls, got %v after %d", c.want, len(c.statuses), err, calls)
+			}
+		})
 	}
 }

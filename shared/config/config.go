@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"bldst/shared/auth"
+	"bldst/shared/outbound"
 )
 
 // The variables a function may require, see Load.
@@ -39,6 +40,8 @@ type Config struct {
 	Bus       string            // EVENT_BUS_NAME; default: the default bus
 	Stage     string            // STAGE, else ENVIRONMENT; default "production"
 	Signer    auth.Signer       // JWT_KEYS="kid:secret,kid:secret", the first signs; else JWT_SECRET_KEY; else the secret JWT_SECRET_ARN
+	Outbound  outbound.Allow    // OUTBOUND_ALLOW: "loopback, http, 10.20.0.0/16"; default: https to public addresses only
+	Webhooks  []string          // WEBHOOK_SECRET: a secret or a reference to one, two separated by a comma while one is replaced
 	Origins   []string          // ALLOWED_ORIGINS, separated by commas; default "*", set but empty is none
 	LogLevel  slog.Level        // LOG_LEVEL: debug, info, warning or error; default info
 }
@@ -62,7 +65,7 @@ type AWS struct {
 	SessionToken string
 }
 
-// AWS returns the access to the service: "dynamodb", "sfn" or "eventbridge".
+// AWS returns the access to the service: "dynamodb", "sfn", "eventbridge", "sns" or "ssm".
 func (c *Config) AWS(service string) AWS {
 	return AWS{Region: c.Region, Endpoint: c.Endpoint(service), KeyID: c.AccessKey, Secret: c.SecretKey, SessionToken: c.Session}
 }
@@ -110,6 +113,9 @@ func Read(lookup func(string) (string, bool), required ...string) (*Config, erro
 	if err := c.level(e); err != nil {
 		return nil, err
 	}
+	if err := c.outside(e); err != nil {
+		return nil, err
+	}
 	return c, c.require(required)
 }
 
@@ -125,7 +131,7 @@ func (c *Config) require(names []string) error {
 
 // services are those whose endpoint can be set alone, by the name of the
 // variable's end.
-var services = []string{"DYNAMODB", "SFN", "EVENTBRIDGE"}
+var services = []string{"DYNAMODB", "SFN", "EVENTBRIDGE", "SNS", "SSM"}
 
 func (c *Config) endpoints(e env) error {
 	for _, s := range append([]string{""}, services...) {

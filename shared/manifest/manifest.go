@@ -18,6 +18,8 @@ type Function struct {
 	Signs   bool     // needs the keys that sign or verify JWTs
 	States  []string // what it may do with the state machine and its executions
 	Events  bool     // publishes domain events
+	Topics  bool     // publishes to the SNS topics that subscriptions name
+	Secrets bool     // reads the parameters and secrets under bldst/
 	Memory  int      // MiB
 	Timeout int      // seconds
 }
@@ -72,23 +74,28 @@ var All = []Function{
 	resource("builds", keys(append(references, "build#", "state-code#", "resume-request#")...), "/builds", "/builds/{id}", "/builds/{id}/{proxy+}"),
 	resource("artifacts", keys("build#", "project#"), below("/builds/{id}/artifacts")...),
 	resource("variables", keys("build#", "project#"), below("/builds/{id}/variables")...),
-	resource("resume", keys("build#", "project#", "resume-request#", "breaker#"), below("/resume-requests", "/breakers", "/builds/{id}/resume", "/builds/{id}/resume-requests",
+	resource("resume", keys("build#", "project#", "resume-request#", "breaker#", "dwell#"), below("/resume-requests", "/breakers", "/builds/{id}/resume", "/builds/{id}/resume-requests",
 		"/builds/{id}/resume-plan", "/builds/{id}/resume-context", "/builds/{id}/heartbeat", "/builds/{id}/cancel")...),
 	resource("jobs", keys("build#", "project#"), below("/builds/{id}/jobs")...),
 	resource("users", keys("project#"), below("/users")...),
 	{Name: "auth", Routes: below("/token", "/auth"), Table: Write, Keys: everyCall, Signs: true, Memory: large, Timeout: short},
 	{Name: "audit", Routes: below("/audit"), Table: Read, Keys: everyCall, Signs: true, Memory: small, Timeout: short},
 	{Name: "dashboard", Routes: below("/dashboard"), Table: Read, Signs: true, Memory: small, Timeout: short},
+	notifications("notifications", below("/projects/{id}/subscriptions", "/projects/{id}/deliveries", "/deliveries")...),
+	{Name: "webhooks", Routes: below("/webhooks"), Table: Write, Keys: []string{"build#", "project#", "state-code#"}, Secrets: true, Memory: small, Timeout: short},
+	{Name: "metrics", Routes: below("/metrics"), Table: Read, Keys: keys("metric#", "project#"), Signs: true, Memory: small, Timeout: short},
 	{Name: "health", Routes: append(below("/health", "/ready", "/status"), "/", "/{proxy+}"), Table: Get, Memory: small, Timeout: short},
 	{Name: "docs", Routes: below("/docs", "/redoc", "/openapi.json"), Memory: small, Timeout: short},
 	task("open-build", append(references, "build#", "state-code#", "execution#", "audit#"), describe),
 	task("await-report", keys("build#", "project#", "state-code#"), answer),
 	task("record-stall", keys("build#", "project#", "state-code#")),
 	task("decide-failure", keys("build#", "project#", "state-code#", "breaker#")),
-	task("resume-build", keys("build#", "project#", "state-code#", "breaker#", "resume-request#")),
+	task("resume-build", keys("build#", "project#", "state-code#", "breaker#", "resume-request#", "dwell#")),
 	{Name: "relay", Stream: true, Table: Write, States: []string{begin, describe, answer, beat}, Events: true, Memory: small, Timeout: long},
 	{Name: "sweep", Table: Write, Keys: keys("build#", "project#", "state-code#", "due#"), States: []string{begin, describe}, Memory: small, Timeout: long},
 	{Name: "reconcile", Table: Write, Keys: keys("build#", "project#", "state-code#", "breaker#", "execution#"), States: []string{begin, describe}, Memory: small, Timeout: long},
+	{Name: "notify", Table: Write, Keys: []string{"project#", "delivery#"}, Topics: true, Memory: small, Timeout: long},
+	{Name: "dispatch", Table: Write, Keys: []string{"build#", "project#", "state-code#"}, Secrets: true, Memory: small, Timeout: long},
 }
 
 // What a function may do with the state machine.
@@ -112,6 +119,13 @@ func catalogue(name string) Function {
 
 func resource(name string, keys []string, routes ...string) Function {
 	return Function{Name: name, Routes: routes, Table: Write, Keys: keys, Signs: true, Memory: small, Timeout: short}
+}
+
+// notifications is a resource whose replays wait for the targets.
+func notifications(name string, routes ...string) Function {
+	f := resource(name, keys("project#", "delivery#"), routes...)
+	f.Topics, f.Timeout = true, long
+	return f
 }
 
 func keys(own ...string) []string { return slices.Concat(own, everyCall) }

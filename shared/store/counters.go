@@ -69,6 +69,18 @@ func Counted(k table.Key) bool {
 	return (kind == buildKind || kind == "platform" || kind == "project") && !strings.HasPrefix(ref, "=")
 }
 
+// FeedsRelay reports whether relay has anything to do with changes of the row
+// at k. History, places in lists, counters and what relay itself writes are
+// most of what changes; hosts need not hand them out.
+func FeedsRelay(k table.Key) bool {
+	if Counted(k) {
+		return true
+	}
+	kind, ref, _ := strings.Cut(k.PK, "#")
+	return kind == buildKind && !strings.HasPrefix(ref, "=") &&
+		(k.SK == leaseRow || strings.HasPrefix(k.SK, requestPrefix) || strings.HasPrefix(k.SK, artifactPrefix))
+}
+
 // Count brings the counters up to the given changes, those of the dashboard and
 // those of metrics.go. It is idempotent, and takes changes in any order.
 func (s *Store) Count(ctx context.Context, changes []table.Change) error {

@@ -11,7 +11,6 @@ import (
 	"bldst/shared/auth"
 	"bldst/shared/build"
 	"bldst/shared/metrics"
-	"bldst/shared/problem"
 	"bldst/shared/table"
 )
 
@@ -38,7 +37,8 @@ const (
 	dayPrefix  = "d#"
 
 	maxCountedReqs = 100 // requests remembered for one build
-	metricGroup    = 20  // builds counted in one transaction, within its 100 operations
+	metricGroup    = 20  // builds counted in one transaction
+	metricRows     = 60  // rows of them, so that with the counters it keeps within its 100 operations
 	dwellWindow    = 64  // builds in one shard after which older ones count half
 )
 
@@ -90,12 +90,39 @@ type measure struct {
 // order; changes of other rows are passed over. It tells every change apart by
 // its revision, so it must be given every change.
 func (s *Store) CountMetrics(ctx context.Context, changes []table.Change) error {
-	for group := range slices.Chunk(measures(changes), metricGroup) {
-		if err := s.countMeasures(ctx, group); err != nil {
+	rest := measures(changes)
+	for len(rest) > 0 {
+		n, rows := 0, 0
+		for n < len(rest) && n < metricGroup && rows+rest[n].rows() <= metricRows {
+			rows += rest[n].rows()
+			n++
+		}
+		if err := s.countMeasures(ctx, rest[:n]); err != nil {
 			return err
 		}
+		rest = rest[n:]
 	}
 	return nil
+}
+
+// rows is how many rows it may take to say that m was counted.
+func (m *measure) rows() int { return 1 + len(m.artifacts) }
+
+// split returns m in parts that are small enough for one transaction.
+func (m *measure) split() []*measure {
+	out := []*measure{m}
+	for len(m.artifacts) > metricRows-1 {
+		part := &measure{id: m.id, artifacts: map[string]*table.Item{}}
+		for id, it := range m.artifacts {
+			if len(part.artifacts) == metricRows-1 {
+				break
+			}
+			part.artifacts[id] = it
+		}
+		maps.DeleteFunc(m.artifacts, func(id string, _ *table.Item) bool { return part.artifacts[id] != nil })
+		out = append(out, part)
+	}
+	return out
 }
 
 // measures groups the changes that count by their build.
@@ -127,7 +154,11 @@ func measures(changes []table.Change) []*measure {
 			m.builds = append(m.builds, c)
 		}
 	}
-	return slices.SortedFunc(maps.Values(by), func(a, b *measure) int { return strings.Compare(a.id, b.id) })
+	var out []*measure
+	for _, id := range slices.Sorted(maps.Keys(by)) {
+		out = append(out, by[id].split()...)
+	}
+	return out
 }
 
 func (s *Store) countMeasures(ctx context.Context, group []*measure) error {
@@ -145,22 +176,11 @@ func (s *Store) countMeasures(ctx context.Context, group []*measure) error {
 		if err != nil || len(ops) == 0 {
 			return err
 		}
-		if err = s.writeSome(ctx, ops); table.Refused(err) == nil {
+		if err = s.write(ctx, ops...); table.Refused(err) == nil {
 			return err
 		}
 	}
 	return busy()
-}
-
-// maxOps is how many operations a transaction has at most.
-const maxOps = 100
-
-// writeSome writes ops, which are one transaction.
-func (s *Store) writeSome(ctx context.Context, ops []table.Op) error {
-	if len(ops) > maxOps {
-		return problem.New(problem.TooLarge, "Too many changes to count at once.")
-	}
-	return s.write(ctx, ops...)
 }
 
 // A counting is one transaction of CountMetrics.
@@ -178,16 +198,16 @@ type counting struct {
 func (s *Store) newCounting(ctx context.Context, group []*measure) (*counting, error) {
 	c := &counting{s: s, shard: shardOf(buildKind + "#" + group[0].id), was: map[table.Key]*table.Item{}, sums: map[string]map[string]int64{},
 		dwell: map[string]build.Typical{}, projects: map[string]string{}}
-	var keys []table.Key
 	for _, m := range group {
-		keys = append(keys, buildSub(m.id, countedRow))
+		c.was[buildSub(m.id, countedRow)] = nil
 		if len(m.requests)+len(m.artifacts) > 0 {
-			keys = append(keys, rowKey(buildKind, m.id))
+			c.was[rowKey(buildKind, m.id)] = nil
 		}
 		for id := range m.artifacts {
-			keys = append(keys, buildSub(m.id, countedArt+id))
+			c.was[buildSub(m.id, countedArt+id)] = nil
 		}
 	}
+	keys := slices.Collect(maps.Keys(c.was))
 	for part := range slices.Chunk(keys, 100) {
 		items, err := s.Table.Get(ctx, part...)
 		if err != nil {

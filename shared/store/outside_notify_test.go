@@ -35,7 +35,7 @@ func TestAWebhookGetsASignedMessageForWhatItSubscribedTo(t *testing.T) {
 	}
 	var m struct {
 		notify.Message
-		Build build.Event
+		Build build.Event `json:"build"`
 	}
 	if err := json.Unmarshal([]byte(body), &m); err != nil {
 		t.Fatal(err)

@@ -67,7 +67,8 @@ func newOutside(t testing.TB) *outside {
 	(&build.JobService{Store: o.store}).Mount(o.api)
 	(&dispatch.Service{Store: o.store, Allow: local}).Mount(o.api)
 	(&notify.Service{Store: o.store, Allow: local, Notifier: o.notifier, Secret: notify.NewSecret}).Mount(o.api)
-	(&webhook.Service{Store: o.store, Secrets: []string{"old", "shared"}, Now: o.clock}).Mount(o.api)
+	secrets := func(context.Context) ([]string, error) { return []string{"old", "shared"}, nil }
+	(&webhook.Service{Store: o.store, Secrets: secrets, Now: o.clock}).Mount(o.api)
 	(&metrics.Service{Store: o.store, Now: o.clock}).Mount(o.api)
 	o.call("POST /projects write", `{"name":"images"}`).want(201)
 	return o

@@ -14,7 +14,7 @@ import (
 // A Service serves the webhooks.
 type Service struct {
 	Store   Store
-	Secrets []string // that sign; without any every webhook is refused
+	Secrets func(context.Context) ([]string, error) // that sign; without any every webhook is refused
 	Now     func() time.Time
 }
 
@@ -52,7 +52,11 @@ type WebhookAnswer struct {
 
 // failed looks at nothing of the body before its signature.
 func (s *Service) failed(ctx context.Context, in *failedIn) (*api.Object[WebhookAnswer], error) {
-	signature, err := verify(s.Secrets, in.Signature, s.Now(), in.RawBody)
+	secrets, err := s.Secrets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signature, err := verify(secrets, in.Signature, s.Now(), in.RawBody)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"bldst/shared/auth"
 	"bldst/shared/build"
 	"bldst/shared/catalogue"
+	"bldst/shared/dispatch"
 	"bldst/shared/health"
 	"bldst/shared/identity"
 	"bldst/shared/project"
@@ -42,12 +43,13 @@ func ImageVariants(p Ports) http.Handler {
 
 func noun(n store.Noun) part { return func(a *api.API, p Ports) { n.Mount(a, p.store()) } }
 
-// Projects serves projects, and what each wants done about failures.
+// Projects serves projects, what each wants done about failures, and its CI.
 func Projects(p Ports) http.Handler { return serve(p, projects) }
 
 func projects(a *api.API, p Ports) {
 	project.Mount(a, p.store().Projects())
 	(&build.PolicyService{Store: p.store()}).MountPolicy(a)
+	(&dispatch.Service{Store: p.store(), Allow: p.Outbound}).Mount(a)
 }
 
 // StateCodes serves the state codes of projects.
@@ -154,6 +156,9 @@ func Functions() []Function {
 		{"auth", Auth, signIn},
 		{"audit", Audit, trail},
 		{"dashboard", Dashboard, dashboard},
+		{"notifications", func(p Ports) http.Handler { return Notifications(p, nil) }, notifications},
+		{"webhooks", func(p Ports) http.Handler { return Webhooks(p, nil) }, webhooks},
+		{"metrics", Metrics, numbers},
 		{"health", Health, healthy},
 	}
 }

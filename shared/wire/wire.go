@@ -14,6 +14,7 @@ import (
 	"bldst/shared/auth"
 	"bldst/shared/config"
 	"bldst/shared/id"
+	"bldst/shared/outbound"
 	"bldst/shared/store"
 	"bldst/shared/table"
 )
@@ -29,12 +30,17 @@ type Ports struct {
 	Origins []string         // CORS
 
 	Development bool // the development stage: see identity.Service
+
+	Outbound outbound.Allow                   // what may be reached beside https at public addresses
+	Webhooks []string                         // secrets that sign what CI systems send, or references to them
+	CI       func(name string) (string, bool) // the variables with credentials of CI systems, see config.CI
 }
 
 // On returns the ports of a function with configuration c on t: the real clock
 // and ids, and a log of JSON lines on standard error.
 func On(c *config.Config, t table.Table) Ports {
 	return Ports{Table: t, Signer: &c.Signer, Origins: c.Origins, Development: c.Stage == config.Development,
+		Outbound: c.Outbound, Webhooks: c.Webhooks, CI: config.CI(os.LookupEnv),
 		Log: slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))}
 }
 

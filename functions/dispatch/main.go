@@ -1,0 +1,17 @@
+// Command dispatch starts the CI job that goes on with a build.
+package main
+
+import (
+	"bldst/shared/awslite"
+	"bldst/shared/config"
+	"bldst/shared/table/dynamo"
+	"bldst/shared/wire"
+
+	"github.com/aws/aws-lambda-go/lambda"
+)
+
+func main() {
+	c := config.Load(config.TableName, config.Region)
+	p := wire.On(c, dynamo.Open(dynamo.Access(c.AWS("dynamodb")), c.Table))
+	lambda.Start(wire.Dispatch(p, awslite.SSM{Access: awslite.Access(c.AWS("ssm"))}))
+}
