@@ -30,6 +30,14 @@ func (st *stack) policies(f manifest.Function, group awslogs.LogGroup) *map[stri
 	if f.Events {
 		out["events"] = policy(allow([]string{"events:PutEvents"}, st.bus.EventBusArn()))
 	}
+	if f.Topics {
+		out["topics"] = policy(allow([]string{"sns:Publish"}, st.arn("sns", topicPrefix+"*")))
+	}
+	if f.Secrets {
+		out["references"] = policy(
+			allow([]string{"ssm:GetParameter"}, st.arn("ssm", "parameter/bldst/*"), st.arn("ssm", "parameter/aws/reference/secretsmanager/bldst/*")),
+			allow([]string{"secretsmanager:GetSecretValue"}, st.arn("secretsmanager", "secret:bldst/*")))
+	}
 	if f.Stream {
 		out["stream"] = policy(
 			allow([]string{"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"}, st.table.TableStreamArn()),
@@ -40,6 +48,10 @@ func (st *stack) policies(f manifest.Function, group awslogs.LogGroup) *map[stri
 	}
 	return &out
 }
+
+// topicPrefix begins the names of the SNS topics that subscriptions may name:
+// what may publish to any topic could speak to systems that expect somebody else.
+const topicPrefix = "bldst-"
 
 // tracing are the actions of X-Ray, which knows no resources.
 var tracing = []string{"xray:PutTraceSegments", "xray:PutTelemetryRecords"}

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
-	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsdynamodb"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsevents"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awskms"
@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awss3"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssecretsmanager"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awssqs"
+	"github.com/aws/aws-cdk-go/awscdk/v2/interfaces/interfacesawscloudwatch"
 	"github.com/aws/constructs-go/constructs/v10"
 
 	"bldst/events"
@@ -35,7 +36,8 @@ type stack struct {
 	dead      map[string]awssqs.Queue // the dead-letter queues, by the function whose work did not succeed
 	apiURL    string
 	apiID     *string
-	alarms    []awscloudwatch.IAlarm
+	stage     awsapigateway.CfnStage
+	alarms    []interfacesawscloudwatch.IAlarmRef
 }
 
 // newStack adds the stack of a stage to app. This is its table of contents.
@@ -66,7 +68,6 @@ func newStack(app constructs.Construct, settings *Settings) (*stack, error) {
 	st.addAlarms()
 	st.addDashboard()
 	st.addOutputs()
-	st.explainToNag()
 	return st, nil
 }
 

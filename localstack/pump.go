@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"time"
 
@@ -19,14 +20,20 @@ import (
 )
 
 // A pump hands the changes of the table to a function, as the event source
-// mapping of a DynamoDB stream does: in order, in batches, again and again
-// until the function accepts them. What it has accepted is remembered across
-// restarts; after a crash a few changes come again.
+// mapping of a DynamoDB stream does: in order, in batches, again when the
+// function does not accept them. What it has accepted is remembered across
+// restarts; after a crash a few changes come again. A change that is refused
+// again and again is buried among the dead letters and holds up nothing.
 type pump struct {
 	feed     *table.Table
 	consumer *table.Consumer
 	function lambda.Handler
+	dead     string // file of the dead letters
 	log      *slog.Logger
+
+	most    int    // changes given at once; halved while the function fails
+	refused string // the change that was not accepted last
+	tries   int    // how often
 }
 
 // batchSize is how many changes are taken at most. The function is given those
@@ -42,10 +49,11 @@ const (
 	rest = 150 * time.Millisecond
 )
 
-// How long to wait before a batch is tried again.
+// How long to wait before a batch is tried again, and how often a change is.
 const (
 	firstPause = 50 * time.Millisecond
 	lastPause  = 5 * time.Second
+	maxTries   = 6
 )
 
 // run works until ctx ends.
@@ -61,11 +69,15 @@ func (p *pump) run(ctx context.Context) {
 			return
 		}
 		p.log.Error("changes of the table not accepted; trying again", "pause", pause.String(), "cause", err.Error())
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause):
-		}
+		wait(ctx, pause)
 		pause = min(2*pause, lastPause)
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }
 
@@ -75,27 +87,72 @@ func (p *pump) step(ctx context.Context) error {
 	if err != nil || len(changes) == 0 {
 		return err
 	}
-	relevant := slices.DeleteFunc(slices.Clone(changes), func(c port.Change) bool { return !store.FeedsRelay(c.Key) })
 	last := changes[len(changes)-1].Seq
+	relevant := slices.DeleteFunc(changes, func(c port.Change) bool { return !store.FeedsRelay(c.Key) })
+	if p.most > 0 && len(relevant) > p.most {
+		relevant = relevant[:p.most]
+		last = relevant[p.most-1].Seq
+	}
 	if len(relevant) > 0 {
-		accepted, err := p.deliver(context.WithoutCancel(ctx), relevant)
-		if err != nil {
-			if accepted == 0 {
-				return err
-			}
-			return errors.Join(err, p.consumer.Ack(relevant[accepted-1].Seq))
+		if n, err := p.deliver(context.WithoutCancel(ctx), relevant); err != nil {
+			return p.again(relevant, n, err)
 		}
 	}
+	p.most, p.refused, p.tries = 0, "", 0
 	if err := p.consumer.Ack(last); err != nil {
 		return err
 	}
 	if len(relevant) > busy {
-		select {
-		case <-ctx.Done():
-		case <-time.After(rest):
-		}
+		wait(ctx, rest)
 	}
 	return nil
+}
+
+// again says what becomes of a batch of which the first n changes were
+// accepted and the next was not, because of cause: the accepted ones are done,
+// the refused one comes again, alone in the end, and is buried when it was
+// tried often enough.
+func (p *pump) again(batch []port.Change, n int, cause error) error {
+	if n > 0 {
+		if err := p.consumer.Ack(batch[n-1].Seq); err != nil {
+			return err
+		}
+	}
+	bad := batch[n]
+	if p.refused != bad.Seq {
+		p.refused, p.tries = bad.Seq, 0
+	}
+	p.most = max(1, (len(batch)-n)/2)
+	if p.tries++; p.tries < maxTries || len(batch)-n > 1 && n == 0 {
+		return cause
+	}
+	if err := bury(p.dead, bad, cause); err != nil {
+		return errors.Join(cause, err)
+	}
+	p.log.Error("a change was refused too often; it is among the dead letters", "file", p.dead, "key", bad.Key.PK+" "+bad.Key.SK, "cause", cause.Error())
+	p.most, p.refused, p.tries = 0, "", 0
+	return p.consumer.Ack(bad.Seq)
+}
+
+// A deadLetter is a change that relay did not accept.
+type deadLetter struct {
+	Time  time.Time                  `json:"time"`
+	Cause string                     `json:"cause"`
+	Event events.DynamoDBEventRecord `json:"record"`
+}
+
+// bury appends the change to the dead letters.
+func bury(file string, c port.Change, cause error) error {
+	b, err := json.Marshal(deadLetter{time.Now().UTC(), cause.Error(), stream.Event([]port.Change{c}).Records[0]})
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(b, '\n'))
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // deliver returns how many of changes, from the first on, were accepted.

@@ -69,6 +69,9 @@ type Stack struct {
 // dataFile is the table in the data folder.
 const dataFile = "bldst.db"
 
+// deadFile holds the changes that relay refused, one JSON document a line.
+const deadFile = "dead-letters.jsonl"
+
 // Start starts the system and returns when it answers. Its errors say in one
 // line what to do.
 func Start(ctx context.Context, o Options) (*Stack, error) {
@@ -176,7 +179,7 @@ func (s *Stack) startPump() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopPump = stop
-	p := &pump{feed: s.Table, consumer: consumer, function: s.driver.functions["relay"], log: s.o.Log}
+	p := &pump{feed: s.Table, consumer: consumer, function: s.driver.functions["relay"], dead: filepath.Join(s.o.Data, deadFile), log: s.o.Log}
 	s.pumping.Go(func() { p.run(ctx) })
 	return nil
 }

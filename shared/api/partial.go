@@ -76,7 +76,7 @@ func (Partial[T]) Schema(r huma.Registry) *huma.Schema {
 	for name, prop := range full.Properties {
 		if prop.Ref == "" {
 			c := *prop
-			c.Nullable = true
+			c.Nullable = c.Type != "" // a schema without a type allows null as it is
 			prop = &c
 		}
 		s.Properties[name] = prop

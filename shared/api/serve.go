@@ -33,13 +33,12 @@ type state struct {
 	path  string // as it was routed
 	query string
 	auth.Request
-	op       string
-	idemKey  string
-	body     []byte
-	form     bool
-	cause    error
-	replayed bool
-	header   http.Header // of the answer
+	op      string
+	idemKey string
+	body    []byte
+	form    bool
+	cause   error
+	header  http.Header // of the answer
 }
 
 type stateKey struct{}

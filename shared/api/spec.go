@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -46,6 +47,7 @@ func (a *API) document(op Op) {
 	for _, k := range op.answers() {
 		errorDoc(spec, o, k)
 	}
+	shareErrors(spec, o)
 	if op.Form && o.RequestBody != nil {
 		json := o.RequestBody.Content["application/json"]
 		for _, ct := range []string{"application/x-www-form-urlencoded", "multipart/form-data"} {
@@ -133,14 +135,23 @@ func example(b *huma.RequestBody, v any) {
 
 func errorDoc(spec *huma.OpenAPI, o *huma.Operation, k problem.Kind) {
 	code := strconv.Itoa(k.Status())
-	ex := map[string]any{"detail": exampleDetail(k), "code": string(k), "request_id": "0193b5a0-7c1e-7a52-9d5c-3f2f6a1b2c3d"}
 	if r := o.Responses[code]; r != nil && r.Content["application/json"] != nil {
-		r.Content["application/json"].Examples[string(k)] = &huma.Example{Value: ex}
+		r.Content["application/json"].Examples[string(k)] = exampleOf(spec, k)
 		return
 	}
 	schema := spec.Components.Schemas.Schema(errorType, true, "Error")
 	o.Responses[code] = &huma.Response{Description: http.StatusText(k.Status()), Content: map[string]*huma.MediaType{
-		"application/json": {Schema: schema, Examples: map[string]*huma.Example{string(k): {Value: ex}}}}}
+		"application/json": {Schema: schema, Examples: map[string]*huma.Example{string(k): exampleOf(spec, k)}}}}
+}
+
+// exampleOf returns a reference to the one example of an answer of kind k.
+func exampleOf(spec *huma.OpenAPI, k problem.Kind) *huma.Example {
+	if spec.Components.Examples == nil {
+		spec.Components.Examples = map[string]*huma.Example{}
+	}
+	spec.Components.Examples[string(k)] = &huma.Example{Value: map[string]any{
+		"detail": exampleDetail(k), "code": string(k), "request_id": "0193b5a0-7c1e-7a52-9d5c-3f2f6a1b2c3d"}}
+	return &huma.Example{Ref: "#/components/examples/" + string(k)}
 }
 
 func exampleDetail(k problem.Kind) any {
@@ -169,6 +180,23 @@ func plain(v any) any {
 		panic(err)
 	}
 	return out
+}
+
+// shareErrors moves the error answers of o to where other endpoints with the
+// same ones find them, as long as their kinds make a name.
+func shareErrors(spec *huma.OpenAPI, o *huma.Operation) {
+	for code, r := range o.Responses {
+		m := r.Content["application/json"]
+		if m == nil || code < "400" || len(m.Examples) == 0 || len(m.Examples) > 3 {
+			continue
+		}
+		name := strings.Join(slices.Sorted(maps.Keys(m.Examples)), ".")
+		if spec.Components.Responses == nil {
+			spec.Components.Responses = map[string]*huma.Response{}
+		}
+		spec.Components.Responses[name] = r
+		o.Responses[code] = &huma.Response{Ref: "#/components/responses/" + name}
+	}
 }
 
 // showNulls lets every field be null whose Go value is then written as null.

@@ -89,9 +89,23 @@ type call struct {
 	now    time.Time
 }
 
-// starters start jobs, by kind of CI.
-var starters = map[string]func(*call) (Started, error){
-	Concourse: (*call).concourse, Jenkins: (*call).jenkins, GitHub: (*call).github, GitLab: (*call).gitlab, Webhook: (*call).webhook,
+// starter returns what starts the jobs of a kind of CI, nil when there is none
+// of that kind. It is a function, not a table, so that who only knows the types
+// of this package does not link it all.
+func starter(kind string) func(*call) (Started, error) {
+	switch kind {
+	case Concourse:
+		return (*call).concourse
+	case Jenkins:
+		return (*call).jenkins
+	case GitHub:
+		return (*call).github
+	case GitLab:
+		return (*call).gitlab
+	case Webhook:
+		return (*call).webhook
+	}
+	return nil
 }
 
 func (d *Dispatcher) start(ctx context.Context, o *Order) (Started, error) {
@@ -99,7 +113,7 @@ func (d *Dispatcher) start(ctx context.Context, o *Order) (Started, error) {
 	if err != nil {
 		return Started{}, err
 	}
-	start := starters[ci.Kind]
+	start := starter(ci.Kind)
 	if start == nil {
 		return Started{}, problem.New(problem.Refused, "There is no CI of kind %s.", ci.Kind)
 	}

@@ -160,10 +160,10 @@ func TestAServerThatHangsEndsTheRequest(t *testing.T) {
 			<-release
 		},
 	} {
-		s, n := server(t, h)
+		s, _ := server(t, h)
 		_, tries, err := client(outbound.Options{Allow: open, Total: 20 * time.Millisecond}).Send(t.Context(), outbound.Request{URL: s.URL})
-		if !outbound.IsTemporary(err) || tries != outbound.Tries || n.Load() != outbound.Tries || !strings.Contains(err.Error(), "in time") {
-			t.Errorf("%s: %v after %d tries, %d requests", name, err, tries, n.Load())
+		if !outbound.IsTemporary(err) || tries != outbound.Tries || !strings.Contains(err.Error(), "in time") {
+			t.Errorf("%s: %v after %d tries", name, err, tries)
 		}
 	}
 	close(release)

@@ -212,6 +212,7 @@ func TestWhatArtifactsCost(t *testing.T) {
 	t.Parallel()
 	w := newWorks(t, embedded.Options{})
 	at := w.build("n1")
+	w.stop()
 	w.reports(at, "10") // the rules of the project are known from here on
 	id := ""
 	for name, c := range map[string]struct{ request, want string }{
@@ -229,7 +230,6 @@ func TestWhatArtifactsCost(t *testing.T) {
 		"a report":    {"POST " + at + `/state write {"state_code":10}`, "1 reads, 0 queries, 1 writes"},
 		"a heartbeat": {"POST " + at + `/heartbeat write {"worker":"w"}`, "1 reads, 0 queries, 1 writes"},
 	} {
-		w.reports(at, "10")
 		if got := w.table.cost(func() { w.call(c.request).want(200) }); got != c.want {
 			t.Errorf("%s: %s", name, got)
 		}

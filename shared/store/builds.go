@@ -199,7 +199,7 @@ func (s *Store) readBuildRow(ctx context.Context, ref string, deleted bool, more
 	if ref = clipRef(ref); ref == "" {
 		return nil, nil, buildNotFound()
 	}
-	keys := []table.Key{rowKey(buildKind, ref), buildSub(ref, leaseRow), buildSub(ref, driverRow)}
+	keys := []table.Key{refKey(buildKind, ref), buildSub(ref, leaseRow), buildSub(ref, driverRow)}
 	for _, sk := range more {
 		keys = append(keys, buildSub(ref, sk))
 	}

@@ -85,7 +85,7 @@ func (s *Store) find(ctx context.Context, kind, ref string, deleted bool) (*tabl
 	if ref == "" || len(ref) > 1000 || strings.ContainsRune(ref, 0) {
 		return nil, nil
 	}
-	items, err := s.Table.Get(ctx, rowKey(kind, ref), nameKey(kind, ref))
+	items, err := s.Table.Get(ctx, refKey(kind, ref), nameKey(kind, ref))
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (s *Store) resolve(ctx context.Context, refs []Ref, extra []table.Key) ([]s
 	keys := slices.Clone(extra)
 	for _, r := range refs {
 		if r.Value != "" {
-			keys = append(keys, rowKey(r.Kind, clipRef(r.Value)), nameKey(r.Kind, clipRef(r.Value)))
+			keys = append(keys, refKey(r.Kind, clipRef(r.Value)), nameKey(r.Kind, clipRef(r.Value)))
 		}
 	}
 	if len(keys) == 0 {
@@ -250,7 +250,7 @@ func (n *Named[T, P]) claim(ctx context.Context, v, old P) ([]table.Op, error) {
 	var changed []string
 	for _, name := range slices.Sorted(keysOf(want, had)) {
 		if want[name] != had[name] {
-			keys = append(keys, nameKey(n.k.Name, name), rowKey(n.k.Name, name))
+			keys = append(keys, nameKey(n.k.Name, name), refKey(n.k.Name, name))
 			changed = append(changed, name)
 		}
 	}

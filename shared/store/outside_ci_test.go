@@ -108,9 +108,7 @@ func TestTwoDeliveriesAtOnceStartOneJob(t *testing.T) {
 	_, e := o.resume(id, "")
 	first := make(chan error)
 	go func() { first <- o.dispatcher.Handle(t.Context(), e) }()
-	for len(ci.got()) == 0 {
-		time.Sleep(time.Millisecond) // until the first is in the middle of it
-	}
+	<-ci.arrived // the first is in the middle of it
 	if err := o.dispatcher.Handle(t.Context(), e); !problem.Is(err, problem.Unavailable) {
 		t.Errorf("a second delivery is to come later: %v", err)
 	}

@@ -188,17 +188,22 @@ type target struct {
 	status  int
 	header  http.Header
 	bodies  []string
-	hanging chan struct{}
+	hanging chan struct{} // what answers wait for
+	arrived chan struct{} // what has arrived, the first hundred
 }
 
 func newTarget(t testing.TB) *target {
-	g := &target{status: http.StatusOK}
+	g := &target{status: http.StatusOK, arrived: make(chan struct{}, 100)}
 	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		g.mu.Lock()
 		g.header, g.bodies = r.Header, append(g.bodies, string(body))
 		status, hanging := g.status, g.hanging
 		g.mu.Unlock()
+		select {
+		case g.arrived <- struct{}{}:
+		default:
+		}
 		if hanging != nil {
 			<-hanging
 		}

@@ -18,6 +18,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"bldst/shared/id"
@@ -48,6 +49,15 @@ const own = "a"
 
 func rowKey(kind, id string) table.Key    { return table.Key{PK: kind + "#" + id, SK: own} }
 func nameKey(kind, name string) table.Key { return table.Key{PK: kind + "#=" + name, SK: own} }
+
+// refKey is rowKey for what a caller says is an id. The row of a name is not to
+// be had that way: no id begins with =.
+func refKey(kind, ref string) table.Key {
+	if strings.HasPrefix(ref, "=") {
+		ref = "?" + ref
+	}
+	return rowKey(kind, ref)
+}
 
 // decode reads the document of it into v.
 func decode(it *table.Item, v any) error {

@@ -57,19 +57,20 @@ func (c *counting) cost(f func()) string {
 }
 
 // A works is the API of builds and all that belongs to them on the real store,
-// with a clock that goes on a second at every look.
+// with a clock that goes on a step, a second, at every look.
 type works struct {
 	*site
 	table *counting
 	feed  *embedded.Table
 	mu    sync.Mutex
 	now   time.Time
+	step  time.Duration // from one look at the clock to the next
 }
 
 func (w *works) clock() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.now = w.now.Add(time.Second)
+	w.now = w.now.Add(w.step)
 	return w.now
 }
 
@@ -77,6 +78,13 @@ func (w *works) pass(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.now = w.now.Add(d)
+}
+
+// stop stops the clock.
+func (w *works) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.step = 0
 }
 
 func newWorks(t testing.TB, o embedded.Options) *works {
@@ -87,7 +95,7 @@ func newWorks(t testing.TB, o embedded.Options) *works {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tbl.Close() })
-	w := &works{table: &counting{Table: tbl}, feed: tbl, now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)}
+	w := &works{table: &counting{Table: tbl}, feed: tbl, now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC), step: time.Second}
 	s := store.New(w.table)
 	s.Now = w.clock
 	w.site = &site{t: t, store: s, api: api.New(api.Options{Auth: callers{}, Idempotency: s, Now: w.clock, Log: slog.New(slog.DiscardHandler)})}
