@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"bldst/events"
@@ -50,12 +52,13 @@ func newDriver(url string, o Options, p wire.Ports) (*driver, error) {
 		"open-build": wire.OpenBuild(p, machine), "await-report": wire.AwaitReport(p, machine), "record-stall": wire.RecordStall(p),
 		"decide-failure": wire.DecideFailure(p), "resume-build": wire.ResumeBuild(p), "relay": wire.Relay(p, machine, d),
 		"sweep": wire.Sweep(p, machine), "reconcile": wire.Reconcile(p, machine),
+		"notify": wire.Notify(p, nil), "dispatch": wire.Dispatch(p, nil),
 	}
 	definition, err := asl.Render(func(function string) string { return function })
 	if err != nil {
 		return nil, err
 	}
-	if d.bus, err = bus.Open(bus.Options{Path: filepath.Join(o.Data, busFile), Rules: events.Bind(events.Rules, MachineARN), Invoker: d, Clock: o.Clock, Log: o.Log}); err != nil {
+	if d.bus, err = bus.Open(bus.Options{Path: filepath.Join(o.Data, busFile), Rules: events.Bind(events.Rules, MachineARN), Invoker: d, Functions: slices.Sorted(maps.Keys(d.functions)), Clock: o.Clock, Log: o.Log}); err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
 	if d.engine, err = states.Open(states.Options{Path: filepath.Join(o.Data, statesFile), Invoker: d, Clock: o.Clock, Log: o.Log,

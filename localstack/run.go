@@ -67,7 +67,7 @@ func (o *RunOptions) stack() (Options, error) {
 	if _, set := o.Env("LOG_LEVEL"); !set {
 		c.LogLevel = slog.LevelWarn
 	}
-	so := Options{Port: o.Port, Data: o.Data, Origins: c.Origins,
+	so := Options{Port: o.Port, Data: o.Data, Origins: c.Origins, Webhooks: c.Webhooks, CI: config.CI(o.Env),
 		Log: slog.New(slog.NewJSONHandler(o.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))}
 	if len(c.Signer.Keys) > 0 {
 		so.Signer = &c.Signer

@@ -28,6 +28,7 @@ import (
 	"bldst/shared/id"
 	"bldst/shared/manifest"
 	"bldst/shared/openapi"
+	"bldst/shared/outbound"
 	"bldst/shared/store"
 	"bldst/shared/wire"
 
@@ -46,7 +47,10 @@ type Options struct {
 	Origins []string     // CORS; default "*"
 	Log     *slog.Logger // default: discarded
 	Clock   clock.Clock  // default: clock.Real
-	NewID   id.Source    // default: id.New
+
+	Webhooks []string                         // secrets that sign what CI systems send; none: nothing is accepted
+	CI       func(name string) (string, bool) // the variables with credentials of CI systems, see config.CI
+	NewID    id.Source                        // default: id.New
 }
 
 // A Stack is the running system.
@@ -103,6 +107,9 @@ func (o Options) withDefaults() Options {
 	if o.NewID == nil {
 		o.NewID = id.New
 	}
+	if o.CI == nil {
+		o.CI = func(string) (string, bool) { return "", false }
+	}
 	return o
 }
 
@@ -135,7 +142,8 @@ func (s *Stack) start(ctx context.Context) error {
 
 // ports are what the functions are given.
 func (s *Stack) ports() wire.Ports {
-	return wire.Ports{Table: s.Table, Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID, Origins: s.o.Origins, Development: true}
+	return wire.Ports{Table: s.Table, Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID, Origins: s.o.Origins, Development: true,
+		Outbound: outbound.Allow{Loopback: true, Plain: true}, Webhooks: s.o.Webhooks, CI: s.o.CI}
 }
 
 // functions returns the handler of every function with routes.

@@ -11,7 +11,8 @@
 //	deploy outputs STACK             print the outputs as JSON
 //
 // Where and as whom is the business of the usual variables and profiles of AWS;
-// AWS_ENDPOINT_URL names an emulator.
+// AWS_ENDPOINT_URL names an emulator. DEPLOY_WITHOUT names the types of resources
+// that an emulator does not know, separated by commas; they are left out there.
 package main
 
 import (
@@ -22,6 +23,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -93,6 +96,11 @@ func (t *target) prepare(ctx context.Context, assembly string) (*changeSet, erro
 	if err != nil {
 		return nil, err
 	}
+	if t.emulated {
+		if err := a.without(os.Getenv("DEPLOY_WITHOUT")); err != nil {
+			return nil, err
+		}
+	}
 	if err := t.upload(ctx, a); err != nil {
 		return nil, err
 	}
@@ -137,6 +145,7 @@ type asset struct {
 		Bucket string `json:"bucketName"`
 		Key    string `json:"objectKey"`
 	} `json:"destinations"`
+	content []byte // in place of what is at the path
 }
 
 func readAssembly(dir, stack string) (*assembly, error) {
@@ -155,4 +164,36 @@ func readAssembly(dir, stack string) (*assembly, error) {
 		}
 	}
 	return nil, fmt.Errorf("%s.assets.json does not name the template", stack)
+}
+
+// without leaves the types of resources out of the template. Nothing may
+// refer to them.
+func (a *assembly) without(types string) error {
+	if types == "" {
+		return nil
+	}
+	b, err := os.ReadFile(filepath.Join(a.dir, a.template.Source.Path))
+	if err != nil {
+		return err
+	}
+	var template map[string]any
+	if err := json.Unmarshal(b, &template); err != nil {
+		return fmt.Errorf("%s: %w", a.template.Source.Path, err)
+	}
+	resources, _ := template["Resources"].(map[string]any)
+	for id, r := range resources {
+		if r, ok := r.(map[string]any); ok && slices.Contains(strings.Split(types, ","), fmt.Sprint(r["Type"])) {
+			delete(resources, id)
+		}
+	}
+	if b, err = json.Marshal(template); err != nil {
+		return err
+	}
+	a.template.content = b
+	for name, f := range a.Files {
+		if f.Source.Path == a.template.Source.Path {
+			a.Files[name] = a.template
+		}
+	}
+	return nil
 }

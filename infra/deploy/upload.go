@@ -86,7 +86,7 @@ func (t *target) put(ctx context.Context, a *assembly, f asset) error {
 	var body []byte
 	for _, d := range f.Destinations {
 		bucket, key := t.fill(d.Bucket), t.fill(d.Key)
-		if _, err := t.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key}); err == nil {
+		if _, err := t.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &bucket, Key: &key}); err == nil && f.content == nil {
 			continue
 		}
 		if body == nil {
@@ -105,13 +105,16 @@ func (t *target) put(ctx context.Context, a *assembly, f asset) error {
 // pack returns what is uploaded: the file, or the folder as an archive that is
 // the same for the same files.
 func (f asset) pack(dir string) ([]byte, error) {
+	if f.content != nil {
+		return f.content, nil
+	}
 	path := filepath.Join(dir, f.Source.Path)
 	if f.Source.Packaging != "zip" {
 		return os.ReadFile(path)
 	}
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
-	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.DefaultCompression) })
+	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
 	err := filepath.WalkDir(path, func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err

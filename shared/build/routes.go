@@ -11,7 +11,31 @@ import (
 )
 
 // A Service serves builds.
-type Service struct{ Store Store }
+type Service struct {
+	Store Store
+
+	// How long states take in a project, and the clock, for the estimate of
+	// when a running build is done; without them there is none.
+	Times Times
+	Now   func() time.Time
+}
+
+// Times knows how long the states of a project usually take. It remembers the
+// answer for a minute.
+type Times interface {
+	Typical(ctx context.Context, project string) (Typical, error)
+}
+
+// eta completes the view of a running build by when it is probably done. That
+// is an extra: when it cannot be told, the build is answered without it.
+func (s *Service) eta(ctx context.Context, b *Build, v *View) {
+	if s.Times == nil || b.Status != InProgress {
+		return
+	}
+	if times, err := s.Times.Typical(ctx, b.ProjectID); err == nil {
+		v.ETA = times.ETA(b, s.Now())
+	}
+}
 
 // A Ref is the build in a path.
 type Ref struct {
@@ -123,7 +147,9 @@ func (s *Service) get(ctx context.Context, in *getIn) (*api.Object[View], error)
 	if err != nil {
 		return nil, err
 	}
-	return api.Rev(b.Rev, b.View()), nil
+	v := b.View()
+	s.eta(ctx, b, &v)
+	return api.Rev(b.Rev, v), nil
 }
 
 type updateIn struct {

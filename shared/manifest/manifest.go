@@ -71,7 +71,7 @@ var All = []Function{
 	resource("projects", keys("project#"), "/projects", "/projects/{id}", "/projects/{id}/{proxy+}"),
 	resource("state-codes", keys("project#", "state-code#", "build#"), below("/state-codes", "/projects/{id}/state-codes")...),
 	resource("resumable-states", keys("project#", "state-code#"), below("/resumable-states", "/projects/{id}/resumable-states")...),
-	resource("builds", keys(append(references, "build#", "state-code#", "resume-request#")...), "/builds", "/builds/{id}", "/builds/{id}/{proxy+}"),
+	resource("builds", keys(append(references, "build#", "state-code#", "resume-request#", "dwell#")...), "/builds", "/builds/{id}", "/builds/{id}/{proxy+}"),
 	resource("artifacts", keys("build#", "project#"), below("/builds/{id}/artifacts")...),
 	resource("variables", keys("build#", "project#"), below("/builds/{id}/variables")...),
 	resource("resume", keys("build#", "project#", "resume-request#", "breaker#", "dwell#"), below("/resume-requests", "/breakers", "/builds/{id}/resume", "/builds/{id}/resume-requests",

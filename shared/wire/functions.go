@@ -65,7 +65,10 @@ func resumableStates(a *api.API, p Ports) { (&project.Service{Store: p.store()})
 // Builds serves builds, their states, failures and history.
 func Builds(p Ports) http.Handler { return serve(p, builds) }
 
-func builds(a *api.API, p Ports) { (&build.Service{Store: p.store()}).Mount(a) }
+func builds(a *api.API, p Ports) {
+	s := p.store()
+	(&build.Service{Store: s, Times: s, Now: p.Now}).Mount(a)
+}
 
 // Artifacts serves the artifacts of builds.
 func Artifacts(p Ports) http.Handler { return serve(p, artifacts) }
