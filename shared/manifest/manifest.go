@@ -92,7 +92,7 @@ var All = []Function{
 	task("decide-failure", keys("build#", "project#", "state-code#", "breaker#")),
 	task("resume-build", keys("build#", "project#", "state-code#", "breaker#", "resume-request#", "dwell#")),
 	{Name: "relay", Stream: true, Table: Write, States: []string{begin, describe, answer, beat}, Events: true, Memory: small, Timeout: long},
-	{Name: "sweep", Table: Write, Keys: keys("build#", "project#", "state-code#", "due#"), States: []string{begin, describe}, Memory: small, Timeout: long},
+	{Name: "sweep", Table: Write, Keys: keys("build#", "project#", "state-code#", "due#", "metric#"), States: []string{begin, describe}, Memory: small, Timeout: long},
 	{Name: "reconcile", Table: Write, Keys: keys("build#", "project#", "state-code#", "breaker#", "execution#"), States: []string{begin, describe}, Memory: small, Timeout: long},
 	{Name: "notify", Table: Write, Keys: []string{"project#", "delivery#"}, Topics: true, Memory: small, Timeout: long},
 	{Name: "dispatch", Table: Write, Keys: []string{"build#", "project#", "state-code#"}, Secrets: true, Memory: small, Timeout: long},

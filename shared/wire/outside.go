@@ -45,12 +45,12 @@ const maxTemplate = 4 << 20
 // onEvent returns the function that hands the domain event in an event of
 // EventBridge to handle.
 func onEvent(handle func(context.Context, build.Event) error) lambda.Handler {
-	return lambda.NewHandler(func(ctx context.Context, e events.EventBridgeEvent) error {
+	return invoke(func(ctx context.Context, e events.EventBridgeEvent) (any, error) {
 		var detail build.Event
 		if err := json.Unmarshal(e.Detail, &detail); err != nil {
-			return fmt.Errorf("event %s: %w", e.ID, err)
+			return nil, fmt.Errorf("event %s: %w", e.ID, err)
 		}
-		return handle(ctx, detail)
+		return nil, handle(ctx, detail)
 	})
 }
 

@@ -2,10 +2,14 @@ package wire
 
 import (
 	"context"
+	"encoding/json"
 
+	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
 
 	"bldst/shared/drive"
+	"bldst/shared/emf"
+	"bldst/shared/metrics"
 )
 
 // The functions that drive builds: the tasks of the state machine, and what
@@ -14,22 +18,22 @@ import (
 
 // OpenBuild finds or makes the build an execution is to drive.
 func OpenBuild(p Ports, w drive.Workflow) lambda.Handler {
-	return lambda.NewHandler(p.tasks(w).OpenBuild)
+	return invoke(p.tasks(w).OpenBuild)
 }
 
 // AwaitReport parks the token of a wait.
 func AwaitReport(p Ports, w drive.Workflow) lambda.Handler {
-	return lambda.NewHandler(p.tasks(w).AwaitReport)
+	return invoke(p.tasks(w).AwaitReport)
 }
 
 // RecordStall asks the table what a wait that ended without an answer means.
-func RecordStall(p Ports) lambda.Handler { return lambda.NewHandler(p.tasks(nil).RecordStall) }
+func RecordStall(p Ports) lambda.Handler { return invoke(p.tasks(nil).RecordStall) }
 
 // DecideFailure decides what is done about a failure.
-func DecideFailure(p Ports) lambda.Handler { return lambda.NewHandler(p.tasks(nil).DecideFailure) }
+func DecideFailure(p Ports) lambda.Handler { return invoke(p.tasks(nil).DecideFailure) }
 
 // ResumeBuild opens the attempt that was decided on.
-func ResumeBuild(p Ports) lambda.Handler { return lambda.NewHandler(p.tasks(nil).ResumeBuild) }
+func ResumeBuild(p Ports) lambda.Handler { return invoke(p.tasks(nil).ResumeBuild) }
 
 func (p Ports) tasks(w drive.Workflow) *drive.Tasks {
 	p = p.withDefaults()
@@ -40,18 +44,36 @@ func (p Ports) tasks(w drive.Workflow) *drive.Tasks {
 // Relay deals with the changes of the table.
 func Relay(p Ports, w drive.Workflow, events drive.Publisher) lambda.Handler {
 	p = p.withDefaults()
-	return lambda.NewHandler((&drive.Relay{Store: p.store(), Machine: w, Events: events, Log: p.Log}).Handle)
+	return invoke((&drive.Relay{Store: p.store(), Machine: w, Events: p.Metrics.Counting(events), Log: p.Log}).Handle)
 }
 
 // Sweep finds the builds that the machine has forgotten.
 func Sweep(p Ports, w drive.Workflow) lambda.Handler {
 	p = p.withDefaults()
 	s := &drive.Sweep{Store: p.store(), Machine: w, Log: p.Log}
-	return lambda.NewHandler(func(ctx context.Context) (drive.SweepReport, error) { return s.Run(ctx) })
+	return invoke(func(ctx context.Context, _ json.RawMessage) (drive.SweepReport, error) {
+		p.gauge(ctx)
+		return s.Run(ctx)
+	})
+}
+
+// gauge writes what all builds have saved, for the dashboard. It is no reason to
+// fail.
+func (p Ports) gauge(ctx context.Context) {
+	if p.Metrics == nil {
+		return
+	}
+	totals, err := p.store().Totals(ctx, "")
+	if err != nil {
+		p.Log.WarnContext(ctx, "the minutes saved cannot be read", "error", err)
+		return
+	}
+	p.Metrics.Put(p.Now(), map[string]float64{emf.MinutesSaved: float64(totals[metrics.SavedSecs]) / 60})
 }
 
 // Reconcile repairs builds whose execution has died.
 func Reconcile(p Ports, w drive.Workflow) lambda.Handler {
 	p = p.withDefaults()
-	return lambda.NewHandler((&drive.Reconcile{Store: p.store(), Machine: w, Log: p.Log}).Handle)
+	r := &drive.Reconcile{Store: p.store(), Machine: w, Log: p.Log}
+	return invoke(func(ctx context.Context, e events.EventBridgeEvent) (any, error) { return nil, r.Handle(ctx, e) })
 }

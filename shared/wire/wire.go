@@ -13,6 +13,7 @@ import (
 	"bldst/shared/api"
 	"bldst/shared/auth"
 	"bldst/shared/config"
+	"bldst/shared/emf"
 	"bldst/shared/id"
 	"bldst/shared/outbound"
 	"bldst/shared/store"
@@ -29,7 +30,8 @@ type Ports struct {
 	NewID   id.Source        // default: id.New
 	Origins []string         // CORS
 
-	Development bool // the development stage: see identity.Service
+	Development bool     // the development stage: see identity.Service
+	Metrics     *emf.Log // where business metrics go; nil is nowhere
 
 	Outbound outbound.Allow                   // what may be reached beside https at public addresses
 	Webhooks []string                         // secrets that sign what CI systems send, or references to them
@@ -40,6 +42,7 @@ type Ports struct {
 // and ids, and a log of JSON lines on standard error.
 func On(c *config.Config, t table.Table) Ports {
 	return Ports{Table: t, Signer: &c.Signer, Origins: c.Origins, Development: c.Stage == config.Development,
+		Metrics:  emf.New(os.Stdout, c.Stage),
 		Outbound: c.Outbound, Webhooks: c.Webhooks, CI: config.CI(os.LookupEnv),
 		Log: slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))}
 }
