@@ -15,7 +15,7 @@ ARCHES    = amd64 arm64
 FUNCTIONS = $(notdir $(wildcard functions/*))
 
 .DEFAULT_GOAL := help
-.PHONY: run build test check gen bench bench-scale demo test-dynamodb fuzz clean help
+.PHONY: synth diff deploy destroy smoke localstack cost test-infra run build test check gen bench bench-scale demo test-dynamodb fuzz clean help
 
 run: bin/bldst ## Run the whole system on http://localhost:8080 (PORT=9000 DATA=folder)
 	@exec bin/bldst local --port $(PORT) --data $(DATA)
@@ -55,6 +55,34 @@ demo: bin/bldst ## Kill a real image build twice and watch it finish
 
 test-dynamodb: ## The table's conformance suite on a real DynamoDB engine (Java)
 	.ci/dynamodb-local go test -tags dynamodb ./shared/table/...
+
+STAGE ?= dev
+SETTINGS ?=
+
+synth: ## Write the CloudFormation template of STAGE=dev into cdk.out/ (SETTINGS="rate=100 firewall=true")
+	@infra/stage synth $(STAGE) $(SETTINGS)
+
+diff: ## Show what deploy would change, on AWS or where AWS_ENDPOINT_URL points
+	@infra/stage diff $(STAGE) $(SETTINGS)
+
+deploy: build ## Deploy STAGE=dev to AWS with the credentials of the environment
+	@infra/stage deploy $(STAGE) $(SETTINGS)
+
+destroy: ## Delete STAGE=dev; prod keeps its data and wants CONFIRM=prod
+	@infra/stage destroy $(STAGE)
+
+smoke: ## Hold the sessions of the command line with a development stage at URL=...
+	@test -n "$(URL)" || { echo "which deployment? make smoke URL=https://..."; exit 1; }
+	BLDST_URL=$(URL) go test -count=1 -run '^TestSessions$$' ./cli/cmd
+
+localstack: build ## The whole product on LocalStack (DOCKER=1 in a container, PORT=4566)
+	@localstack/aws/up
+
+test-infra: ## What the template must be, and cdk-nag (needs Node)
+	go test -tags cdk ./infra/...
+
+cost: ## What 1,000 builds, and a million, cost on AWS
+	@go run ./infra/cost
 
 FUZZTIME ?= 10s
 fuzz: ## Fuzz every fuzz test for FUZZTIME each

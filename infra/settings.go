@@ -3,7 +3,10 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,8 +22,9 @@ import (
 // deleted with the stack.
 const Production = "prod"
 
-// Settings are the context of a deployment, given with -c NAME=VALUE. Every
-// value but the stage has a default that suits a small team.
+// Settings are the context of a deployment, given as NAME=VALUE to
+// infra/stage or in stages/STAGE.json. Every value but the stage has a default
+// that suits a small team.
 type Settings struct {
 	Stage      string   // stage: in the name of the stack, and of what is reached through it
 	Arch       string   // arch: of the functions, arm64 or amd64
@@ -41,12 +45,14 @@ type Settings struct {
 
 var stageName = regexp.MustCompile(`^[a-z][a-z0-9]{1,14}$`)
 
-// settingsOf reads the context of scope. Its error names the value that is
-// wrong and says what it may be.
+// settingsOf reads the context of scope, and for what it does not say the file
+// stages/STAGE.json. Its error names the value that is wrong and says what it
+// may be.
 func settingsOf(scope constructs.Construct) (*Settings, error) {
 	c := context{scope: scope}
+	c.load(filepath.Join(root(), "infra", "stages", c.text("stage", "dev")+".json"))
 	st := &Settings{
-		Stage: c.text("stage", "dev"), Arch: c.text("arch", "arm64"), Dist: c.text("dist", dist()), LogLevel: c.text("log-level", "info"),
+		Stage: c.text("stage", "dev"), Arch: c.text("arch", "arm64"), Dist: c.text("dist", filepath.Join(root(), "dist")), LogLevel: c.text("log-level", "info"),
 		LogDays: int(c.number("log-days", 30)), Rate: c.number("rate", 500), Burst: c.number("burst", 1000),
 		OwnKey: c.flag("own-key"), Alarms: c.text("alarm-topic", ""), Firewall: c.flag("firewall"),
 		Domain: c.text("domain", ""), Cert: c.text("certificate", ""), APILogRole: c.text("api-log-role", "true") == "true",
@@ -86,26 +92,44 @@ func (st *Settings) production() bool { return st.Stage == Production }
 // which is for emulators.
 func (st *Settings) development() bool { return st.Stage == config.Development }
 
-// dist is where make build puts the functions.
-func dist() string {
+// root is the folder of the module that we are in.
+func root() string {
 	dir, err := os.Getwd()
 	for err == nil && dir != filepath.Dir(dir) {
 		if _, missing := os.Stat(filepath.Join(dir, "go.mod")); missing == nil {
-			return filepath.Join(dir, "dist")
+			return dir
 		}
 		dir = filepath.Dir(dir)
 	}
-	return "dist"
+	return "."
 }
 
 // A context reads values and keeps the first error.
 type context struct {
 	scope constructs.Construct
+	file  map[string]any
 	err   error
+}
+
+// load reads a file with values; there need not be one.
+func (c *context) load(name string) {
+	b, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &c.file)
+	}
+	if err != nil {
+		c.err = fmt.Errorf("%s: %w", name, err)
+	}
 }
 
 func (c *context) text(name, otherwise string) string {
 	v := c.scope.Node().TryGetContext(&name)
+	if v == nil {
+		v = c.file[name]
+	}
 	if v == nil {
 		return otherwise
 	}

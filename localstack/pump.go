@@ -30,23 +30,26 @@ type pump struct {
 	function lambda.Handler
 	dead     string // file of the dead letters
 	log      *slog.Logger
+	busy     func() bool // requests are being served
 
-	most    int    // changes given at once; halved while the function fails
-	refused string // the change that was not accepted last
-	tries   int    // how often
+	took    time.Duration // the last batch
+	most    int           // changes given at once; halved while the function fails
+	refused string        // the change that was not accepted last
+	tries   int           // how often
 }
 
 // batchSize is how many changes are taken at most. The function is given those
 // it has to do with.
 const batchSize = 1000
 
-// A batch of more changes than busy says that the writers are faster than the
-// function. Then it is given the next one only after a rest: what changes a
-// build in the meantime becomes one change to it, and the writers keep most of
-// the machine.
+// Requests go before what follows from them: while some are being served, the
+// function gets at most one part in patience of the time, and waits no longer
+// than longestRest. What it has to do is not less for being done a little
+// later, and nobody waits for it; at a quiet moment it goes on at once.
 const (
-	busy = 16
-	rest = 150 * time.Millisecond
+	patience    = 10
+	longestRest = 2 * time.Second
+	look        = time.Millisecond
 )
 
 // How long to wait before a batch is tried again, and how often a change is.
@@ -94,18 +97,26 @@ func (p *pump) step(ctx context.Context) error {
 		last = relevant[p.most-1].Seq
 	}
 	if len(relevant) > 0 {
-		if n, err := p.deliver(context.WithoutCancel(ctx), relevant); err != nil {
+		p.yield(ctx)
+		begin := time.Now()
+		n, err := p.deliver(context.WithoutCancel(ctx), relevant)
+		p.took = time.Since(begin)
+		if err != nil {
 			return p.again(relevant, n, err)
 		}
 	}
 	p.most, p.refused, p.tries = 0, "", 0
-	if err := p.consumer.Ack(last); err != nil {
-		return err
+	return p.consumer.Ack(last)
+}
+
+// yield lets requests go first.
+func (p *pump) yield(ctx context.Context) {
+	if p.busy == nil {
+		return
 	}
-	if len(relevant) > busy {
-		wait(ctx, rest)
+	for end := time.Now().Add(min(patience*p.took, longestRest)); p.busy() && time.Now().Before(end) && ctx.Err() == nil; {
+		wait(ctx, look)
 	}
-	return nil
 }
 
 // again says what becomes of a batch of which the first n changes were

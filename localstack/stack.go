@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -63,6 +64,7 @@ type Stack struct {
 	driver    *driver
 	listeners []net.Listener
 	serving   sync.WaitGroup
+	requests  atomic.Int64 // being served
 	stopPump  context.CancelFunc
 	pumping   sync.WaitGroup
 	failed    chan error
@@ -136,7 +138,7 @@ func (s *Stack) start(ctx context.Context) error {
 	if s.driver, err = newDriver(s.URL, s.o, s.ports()); err != nil {
 		return err
 	}
-	s.serve(s.driver.route(g))
+	s.serve(s.driver.route(s.counted(g)))
 	return s.startPump()
 }
 
@@ -179,6 +181,15 @@ func (s *Stack) seed(ctx context.Context) error {
 	return Seed(ctx, &store.Store{Table: s.Table, Now: s.o.Clock.Now, NewID: s.o.NewID})
 }
 
+// counted counts the requests that are being served.
+func (s *Stack) counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.requests.Add(1)
+		defer s.requests.Add(-1)
+		next.ServeHTTP(w, r)
+	})
+}
+
 // startPump lets relay have the changes of the table.
 func (s *Stack) startPump() error {
 	consumer, err := s.Table.Consumer("relay")
@@ -187,7 +198,8 @@ func (s *Stack) startPump() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopPump = stop
-	p := &pump{feed: s.Table, consumer: consumer, function: s.driver.functions["relay"], dead: filepath.Join(s.o.Data, deadFile), log: s.o.Log}
+	p := &pump{feed: s.Table, consumer: consumer, function: s.driver.functions["relay"], dead: filepath.Join(s.o.Data, deadFile), log: s.o.Log,
+		busy: func() bool { return s.requests.Load() > 0 }}
 	s.pumping.Go(func() { p.run(ctx) })
 	return nil
 }

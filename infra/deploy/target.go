@@ -43,6 +43,9 @@ func open(ctx context.Context, stack string) (*target, error) {
 	t := &target{stack: stack, region: c.Region, emulated: os.Getenv("AWS_ENDPOINT_URL") != "", cf: cloudformation.NewFromConfig(c)}
 	t.s3 = s3.NewFromConfig(c, func(o *s3.Options) { o.UsePathStyle = t.emulated })
 	who, err := sts.NewFromConfig(c).GetCallerIdentity(ctx, nil)
+	if err != nil && t.emulated {
+		return nil, fmt.Errorf("nothing answers at AWS_ENDPOINT_URL %s: make localstack", os.Getenv("AWS_ENDPOINT_URL"))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("AWS does not take these credentials: aws sso login, or aws configure (%s)", reason(err))
 	}

@@ -1,0 +1,161 @@
+//go:build deployed
+
+// Package aws_test drives a deployment on an emulator as its users and its
+// accidents do. `localstack/aws/up` makes one and sets what is read here.
+package aws_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sfn"
+	"github.com/aws/aws-sdk-go-v2/service/sfn/types"
+)
+
+// patience is how long something may take that happens by itself.
+const patience = 90 * time.Second
+
+// A deployment is the system under test.
+type deployment struct {
+	*testing.T
+	url, machine string
+	states       *sfn.Client
+}
+
+func open(t *testing.T) *deployment {
+	t.Helper()
+	d := &deployment{T: t, url: need(t, "BLDST_URL"), machine: need(t, "STATE_MACHINE_ARN")}
+	endpoint := need(t, "AWS_ENDPOINT_URL")
+	d.states = sfn.New(sfn.Options{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: "test", SecretAccessKey: "test"}, nil
+	})})
+	return d
+}
+
+func need(t *testing.T, name string) string {
+	t.Helper()
+	v := os.Getenv(name)
+	if v == "" {
+		t.Fatalf("%s is not set; localstack/aws/up sets it", name)
+	}
+	return v
+}
+
+// call makes a request with the key of the development data and returns the
+// answer, whose status must be one of the good ones.
+func (d *deployment) call(method, path string, body any) map[string]any {
+	d.Helper()
+	raw, err := json.Marshal(body)
+	if err != nil {
+		d.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(d.Context(), method, d.url+path, bytes.NewReader(raw))
+	if err != nil {
+		d.Fatal(err)
+	}
+	req.Header.Set("X-API-Key", "dev-key-12345")
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		d.Fatal(err)
+	}
+	defer res.Body.Close()
+	answer, _ := io.ReadAll(res.Body)
+	if res.StatusCode >= http.StatusBadRequest {
+		d.Fatalf("%s %s: %s %s", method, path, res.Status, answer)
+	}
+	out := map[string]any{}
+	if len(answer) > 0 && answer[0] == '{' {
+		if err := json.Unmarshal(answer, &out); err != nil {
+			d.Fatalf("%s %s: %v", method, path, err)
+		}
+	}
+	return out
+}
+
+// build makes a build of a project of its own and returns both ids. Its state 10
+// bears so many seconds of silence.
+func (d *deployment) build(silence int) string {
+	d.Helper()
+	name := fmt.Sprintf("deployed-%d", time.Now().UnixNano())
+	p := d.call(http.MethodPost, "/projects", map[string]any{"name": name})
+	d.call(http.MethodPost, fmt.Sprintf("/projects/%v/state-codes", p["id"]), map[string]any{"state_code": 10, "name": "prepare", "heartbeat_seconds": silence})
+	b := d.call(http.MethodPost, "/builds", map[string]any{"build_number": name, "project_id": p["id"], "platform_id": "aws-commercial", "os_version_id": "rhel-8.8", "image_type_id": "base"})
+	return fmt.Sprint(b["id"])
+}
+
+// until waits for something to become true.
+func (d *deployment) until(what string, done func() bool) {
+	d.Helper()
+	for end := time.Now().Add(patience); !done(); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			d.Fatalf("after %s: not yet %s", patience, what)
+		}
+	}
+}
+
+// execution returns the ARN of the execution that drives the first attempt.
+func (d *deployment) execution(build string) string {
+	return strings.Replace(d.machine, ":stateMachine:", ":execution:", 1) + ":" + build + "-a1"
+}
+
+// waits reports whether the execution has parked its token.
+func (d *deployment) waits(arn string) bool {
+	out, err := d.states.GetExecutionHistory(d.Context(), &sfn.GetExecutionHistoryInput{ExecutionArn: &arn})
+	return err == nil && len(out.Events) > 0 && out.Events[len(out.Events)-1].Type == types.HistoryEventTypeTaskSubmitted
+}
+
+func (d *deployment) status(arn string) types.ExecutionStatus {
+	out, err := d.states.DescribeExecution(d.Context(), &sfn.DescribeExecutionInput{ExecutionArn: &arn})
+	if err != nil {
+		return ""
+	}
+	return out.Status
+}
+
+func (d *deployment) failedAs(build, class string) bool {
+	b := d.call(http.MethodGet, "/builds/"+build+"/failures", nil)
+	raw, _ := json.Marshal(b)
+	return strings.Contains(string(raw), `"`+class+`"`)
+}
+
+func TestABuildThatReportsIsDrivenToItsEnd(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	id := d.build(600)
+	d.until("an execution that waits", func() bool { return d.waits(d.execution(id)) })
+	for _, code := range []int{10, 50, 100} {
+		d.call(http.MethodPost, "/builds/"+id+"/state", map[string]any{"state_code": code, "status": "completed"})
+	}
+	d.until("an execution that succeeded", func() bool { return d.status(d.execution(id)) == types.ExecutionStatusSucceeded })
+}
+
+func TestTheBuildOfAnExecutionThatIsStoppedIsRepaired(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	id := d.build(600)
+	d.call(http.MethodPost, "/builds/"+id+"/state", map[string]any{"state_code": 10, "status": "in_progress"})
+	arn := d.execution(id)
+	d.until("an execution that waits", func() bool { return d.waits(arn) })
+	if _, err := d.states.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &arn}); err != nil {
+		t.Fatal(err)
+	}
+	d.until("a build that failed as aborted", func() bool { return d.failedAs(id, "aborted") })
+}
+
+func TestAWorkerThatFallsSilentIsNoticed(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	id := d.build(10)
+	d.call(http.MethodPost, "/builds/"+id+"/state", map[string]any{"state_code": 10, "status": "in_progress", "worker": "w"})
+	d.until("a build that failed as stalled", func() bool { return d.failedAs(id, "stalled") })
+}
