@@ -48,6 +48,9 @@ type Options struct {
 	Origins []string     // CORS; default "*"
 	Log     *slog.Logger // default: discarded
 	Clock   clock.Clock  // default: clock.Real
+	// IndexLag makes the indexes of the table lag, as those of DynamoDB may;
+	// for tests.
+	IndexLag func() time.Duration
 
 	Webhooks []string                         // secrets that sign what CI systems send; none: nothing is accepted
 	CI       func(name string) (string, bool) // the variables with credentials of CI systems, see config.CI
@@ -117,7 +120,7 @@ func (o Options) withDefaults() Options {
 
 func (s *Stack) start(ctx context.Context) error {
 	var err error
-	if s.Table, err = table.Open(filepath.Join(s.o.Data, dataFile), table.Options{Feed: true, Now: s.o.Clock.Now}); err != nil {
+	if s.Table, err = table.Open(filepath.Join(s.o.Data, dataFile), table.Options{Feed: true, Now: s.o.Clock.Now, IndexLag: s.o.IndexLag}); err != nil {
 		return err
 	}
 	if s.o.Signer == nil {

@@ -54,6 +54,16 @@ func need(t *testing.T, name string) string {
 // answer, whose status must be one of the good ones.
 func (d *deployment) call(method, path string, body any) map[string]any {
 	d.Helper()
+	out := map[string]any{}
+	if err := json.Unmarshal(d.raw(method, path, body), &out); err != nil {
+		d.Fatalf("%s %s: %v", method, path, err)
+	}
+	return out
+}
+
+// raw is call without a look at the answer.
+func (d *deployment) raw(method, path string, body any) []byte {
+	d.Helper()
 	raw, err := json.Marshal(body)
 	if err != nil {
 		d.Fatal(err)
@@ -73,13 +83,7 @@ func (d *deployment) call(method, path string, body any) map[string]any {
 	if res.StatusCode >= http.StatusBadRequest {
 		d.Fatalf("%s %s: %s %s", method, path, res.Status, answer)
 	}
-	out := map[string]any{}
-	if len(answer) > 0 && answer[0] == '{' {
-		if err := json.Unmarshal(answer, &out); err != nil {
-			d.Fatalf("%s %s: %v", method, path, err)
-		}
-	}
-	return out
+	return answer
 }
 
 // build makes a build of a project of its own and returns both ids. Its state 10
@@ -123,9 +127,7 @@ func (d *deployment) status(arn string) types.ExecutionStatus {
 }
 
 func (d *deployment) failedAs(build, class string) bool {
-	b := d.call(http.MethodGet, "/builds/"+build+"/failures", nil)
-	raw, _ := json.Marshal(b)
-	return strings.Contains(string(raw), `"`+class+`"`)
+	return strings.Contains(string(d.raw(http.MethodGet, "/builds/"+build+"/failures", nil)), `"`+class+`"`)
 }
 
 func TestABuildThatReportsIsDrivenToItsEnd(t *testing.T) {

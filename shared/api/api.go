@@ -96,6 +96,7 @@ type Op struct {
 	Description string
 	Status      int            // of success; 0 is 200
 	Form        bool           // the body may also be an HTML form, urlencoded or multipart
+	Also        int            // a second status of success that it may answer with
 	Raw         bool           // the input has RawBody alone: nothing looks at the body before the handler, which checks its signature
 	Problems    []problem.Kind // it answers with, beside those every endpoint has
 	Request     any            // example of the body, a value of its Go type

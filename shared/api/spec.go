@@ -44,6 +44,11 @@ func (a *API) document(op Op) {
 		}
 	}
 	delete(o.Responses, "default")
+	if op.Also != 0 {
+		also := *o.Responses[strconv.Itoa(max(op.Status, http.StatusOK))]
+		also.Description = http.StatusText(op.Also)
+		o.Responses[strconv.Itoa(op.Also)] = &also
+	}
 	for _, k := range op.answers() {
 		errorDoc(spec, o, k)
 	}

@@ -48,7 +48,7 @@ const tag = "Builds"
 func (s *Service) Mount(a *api.API) {
 	gone := []problem.Kind{problem.NotFound}
 	changed := []problem.Kind{problem.NotFound, problem.Refused, problem.Conflict, problem.StaleAttempt, problem.PreconditionFailed}
-	api.Handle(a, api.Op{ID: "create-build", Method: http.MethodPost, Path: "/builds", Scope: auth.Write, Tag: tag, Status: http.StatusCreated,
+	api.Handle(a, api.Op{ID: "create-build", Method: http.MethodPost, Path: "/builds", Scope: auth.Write, Tag: tag, Status: http.StatusCreated, Also: http.StatusOK,
 		Summary: "Start to record a build", Description: "With attach=true an existing build of the same number and references is answered with 200.",
 		Problems: gone, Request: exampleCreate, Answer: exampleBuild.View()}, s.create)
 	api.Handle(a, api.Op{ID: "list-builds", Method: http.MethodGet, Path: "/builds", Scope: auth.Read, Tag: tag,

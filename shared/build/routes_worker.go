@@ -16,7 +16,7 @@ func (s *ResumeService) mountWorker(a *api.API) {
 	api.Handle(a, api.Op{ID: "heartbeat", Method: http.MethodPost, Path: "/builds/{id}/heartbeat", Scope: auth.Write, Tag: tag,
 		Summary: "Say that the worker of a build is alive", Description: "Changes nothing of the build. The answer says until when the next one must come, and whether the worker is asked to stop.",
 		Problems: changed, Request: map[string]any{"attempt": 1, "worker": "runner-7", "progress": 60}, Answer: exampleBeat}, s.heartbeat)
-	api.Handle(a, api.Op{ID: "cancel-build", Method: http.MethodPost, Path: "/builds/{id}/cancel", Scope: auth.Write, Tag: tag,
+	api.Handle(a, api.Op{ID: "cancel-build", Method: http.MethodPost, Path: "/builds/{id}/cancel", Scope: auth.Write, Tag: tag, Also: http.StatusAccepted,
 		Summary: "Cancel a build", Description: "200 when it is cancelled. 202 while its worker is alive and was asked to stop; the build is cancelled when the worker reports so, or when it falls silent.",
 		Problems: append(changed, problem.PreconditionFailed), Request: map[string]any{"reason": "superseded"}, Answer: exampleBuild.View()}, s.cancel)
 }
