@@ -54,7 +54,7 @@ demo: bin/bldst ## Kill a real image build twice and watch it finish
 	@DEMO_BLDST=bin/bldst .ci/demo
 
 test-dynamodb: ## The table's conformance suite on a real DynamoDB engine (Java)
-	.ci/dynamodb-local go test -tags dynamodb ./shared/table/...
+	.ci/dynamodb-local sh -c 'go test -tags dynamodb ./shared/table/... && go test -tags dynamodb -run OnDynamoDB ./localstack'
 
 STAGE ?= dev
 SETTINGS ?=
@@ -82,7 +82,7 @@ test-infra: ## What the template must be, and cdk-nag (needs Node)
 	go test -tags cdk ./infra/...
 
 cost: ## What 1,000 builds, and a million, cost on AWS
-	@go run ./infra/cost
+	@go run ./localstack/cost
 
 FUZZTIME ?= 10s
 fuzz: ## Fuzz every fuzz test for FUZZTIME each

@@ -15,6 +15,7 @@ import (
 	"bldst/events"
 	"bldst/events/asl"
 	"bldst/localstack/bus"
+	"bldst/localstack/meter"
 	"bldst/localstack/states"
 	"bldst/shared/build"
 	"bldst/shared/wire"
@@ -38,6 +39,7 @@ const (
 // A driver is what moves builds on: the state machine with its tasks, the
 // rules and their schedule, and the functions they invoke.
 type driver struct {
+	meter     *meter.Meter
 	functions map[string]lambda.Handler
 	engine    *states.Engine
 	bus       *bus.Bus
@@ -46,13 +48,16 @@ type driver struct {
 
 // newDriver starts it. url is where the system answers, or will in a moment.
 func newDriver(url string, o Options, p wire.Ports) (*driver, error) {
-	d := &driver{log: o.Log}
+	d := &driver{log: o.Log, meter: o.Meter}
 	machine := workflow.Open(workflow.Access{Region: "us-east-1", Endpoint: url, KeyID: "local", Secret: "local"}, MachineARN)
 	d.functions = map[string]lambda.Handler{
 		"open-build": wire.OpenBuild(p, machine), "await-report": wire.AwaitReport(p, machine), "record-stall": wire.RecordStall(p),
 		"decide-failure": wire.DecideFailure(p), "resume-build": wire.ResumeBuild(p), "relay": wire.Relay(p, machine, d),
 		"sweep": wire.Sweep(p, machine), "reconcile": wire.Reconcile(p, machine),
 		"notify": wire.Notify(p, nil), "dispatch": wire.Dispatch(p, nil),
+	}
+	for name, h := range d.functions {
+		d.functions[name] = o.Meter.Function(name, h)
 	}
 	definition, err := asl.Render(func(function string) string { return function })
 	if err != nil {
@@ -77,7 +82,10 @@ func (d *driver) told(e states.Event) {
 }
 
 // Publish implements drive.Publisher.
-func (d *driver) Publish(ctx context.Context, es []build.Event) error { return d.bus.Publish(ctx, es) }
+func (d *driver) Publish(ctx context.Context, es []build.Event) error {
+	d.meter.Add(meter.Events, float64(len(es)))
+	return d.bus.Publish(ctx, es)
+}
 
 // Invoke implements the Invoker of the state machine and of the rules: it
 // calls a function as Lambda does, and names its errors as Lambda's runtime

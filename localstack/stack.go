@@ -15,7 +15,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -23,11 +22,11 @@ import (
 
 	"bldst/localstack/clock"
 	"bldst/localstack/gateway"
+	"bldst/localstack/meter"
 	"bldst/localstack/table"
 	"bldst/shared/auth"
 	shared "bldst/shared/gateway"
 	"bldst/shared/id"
-	"bldst/shared/manifest"
 	"bldst/shared/openapi"
 	"bldst/shared/outbound"
 	"bldst/shared/store"
@@ -51,6 +50,8 @@ type Options struct {
 	// IndexLag makes the indexes of the table lag, as those of DynamoDB may;
 	// for tests.
 	IndexLag func() time.Duration
+	// Meter counts what AWS would bill; nil counts nothing.
+	Meter *meter.Meter
 
 	Webhooks []string                         // secrets that sign what CI systems send; none: nothing is accepted
 	CI       func(name string) (string, bool) // the variables with credentials of CI systems, see config.CI
@@ -133,8 +134,7 @@ func (s *Stack) start(ctx context.Context) error {
 			return err
 		}
 	}
-	functions := s.functions()
-	g, err := gateway.New(functions, gateway.Options{Functions: served(functions), Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID})
+	g, err := gateway.New(s.metered(Functions(s.ports())), gateway.Options{Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID})
 	if err != nil {
 		return err
 	}
@@ -147,13 +147,12 @@ func (s *Stack) start(ctx context.Context) error {
 
 // ports are what the functions are given.
 func (s *Stack) ports() wire.Ports {
-	return wire.Ports{Table: s.Table, Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID, Origins: s.o.Origins, Development: true,
+	return wire.Ports{Table: s.o.Meter.Table(s.Table), Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID, Origins: s.o.Origins, Development: true,
 		Outbound: outbound.Allow{Loopback: true, Plain: true}, Webhooks: s.o.Webhooks, CI: s.o.CI}
 }
 
-// functions returns the handler of every function with routes.
-func (s *Stack) functions() map[string]lambda.Handler {
-	p := s.ports()
+// Functions returns the handlers of the functions with routes, on ports.
+func Functions(p wire.Ports) map[string]lambda.Handler {
 	out := map[string]lambda.Handler{"docs": cold(func() http.Handler { return wire.Public(p, openapi.Docs) })}
 	for _, f := range wire.Functions() {
 		out[f.Name] = cold(func() http.Handler { return f.Handler(p) })
@@ -161,9 +160,12 @@ func (s *Stack) functions() map[string]lambda.Handler {
 	return out
 }
 
-// served returns the functions of the manifest that have a handler.
-func served(handlers map[string]lambda.Handler) []manifest.Function {
-	return slices.DeleteFunc(slices.Clone(manifest.All), func(f manifest.Function) bool { return handlers[f.Name] == nil })
+// metered returns the functions, counted.
+func (s *Stack) metered(functions map[string]lambda.Handler) map[string]lambda.Handler {
+	for name, h := range functions {
+		functions[name] = s.o.Meter.Function(name, h)
+	}
+	return functions
 }
 
 // cold returns a function that initialises itself at its first event, as one
