@@ -15,7 +15,7 @@ ARCHES    = amd64 arm64
 FUNCTIONS = $(notdir $(wildcard functions/*))
 
 .DEFAULT_GOAL := help
-.PHONY: synth diff deploy destroy smoke localstack cost test-infra run build test check gen bench bench-scale demo test-dynamodb fuzz clean help
+.PHONY: bootstrap synth diff deploy destroy smoke localstack cost test-infra run build test check gen bench bench-scale demo test-dynamodb fuzz clean help
 
 run: bin/bldst ## Run the whole system on http://localhost:8080 (PORT=9000 DATA=folder)
 	@exec bin/bldst local --port $(PORT) --data $(DATA)
@@ -44,11 +44,11 @@ check: ## Format, vet, staticcheck, import directions and generated files
 gen: ## Write the generated files again
 	go generate ./...
 
-bench: ## Benchmarks of the handlers
-	go test -run '^$$' -bench . -benchmem ./...
+bench: build ## Measure what the README promises; a table, and bench.json
+	go run ./localstack/bench
 
-bench-scale: ## Benchmarks with 10,000 builds in the table
-	BLDST_BENCH_SCALE=10000 go test -run '^$$' -bench . -benchmem ./localstack/...
+bench-scale: ## Measure growth from 1,000 to 1,000,000 builds; takes minutes
+	go run ./localstack/bench -scale -json bench-scale.json
 
 demo: bin/bldst ## Kill a real image build twice and watch it finish
 	@DEMO_BLDST=bin/bldst .ci/demo
@@ -67,6 +67,9 @@ diff: ## Show what deploy would change, on AWS or where AWS_ENDPOINT_URL points
 
 deploy: build ## Deploy STAGE=dev to AWS with the credentials of the environment
 	@infra/stage deploy $(STAGE) $(SETTINGS)
+
+bootstrap: bin/bldst ## Make the first administrator's key of STAGE=dev (USERNAME=admin), shown once
+	@bin/bldst bootstrap --username $(or $(USERNAME),admin) --table "$$(infra/stage outputs $(STAGE) | sed -n 's/.*"TableName": "\([^"]*\)".*/\1/p')"
 
 destroy: ## Delete STAGE=dev; prod keeps its data and wants CONFIRM=prod
 	@infra/stage destroy $(STAGE)

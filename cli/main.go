@@ -3,14 +3,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"bldst/cli/cmd"
 	"bldst/cli/settings"
 	"bldst/cli/streams"
 	"bldst/localstack"
+	"bldst/shared/config"
+	"bldst/shared/id"
+	"bldst/shared/store"
+	"bldst/shared/table/dynamo"
 )
 
 // version is the version of the product; releases set it with -ldflags.
@@ -25,6 +31,8 @@ func main() {
 		Keyring: settings.SystemKeyring(),
 		Version: version,
 		Local:   local,
+
+		Bootstrap: bootstrap,
 	}, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -33,4 +41,17 @@ func main() {
 // local runs the whole system on this machine until ctx ends.
 func local(ctx context.Context, o cmd.LocalOptions) error {
 	return localstack.Run(ctx, localstack.RunOptions{Port: o.Port, Data: o.Data, Env: os.LookupEnv, Stdout: os.Stdout, Stderr: os.Stderr})
+}
+
+// bootstrap makes the first key of a deployed stage.
+func bootstrap(ctx context.Context, o cmd.BootstrapOptions) (string, error) {
+	c, err := config.Read(os.LookupEnv)
+	if err != nil {
+		return "", err
+	}
+	if c.AccessKey == "" || c.Region == "" {
+		return "", errors.New(`no credentials or no region of AWS: eval "$(aws configure export-credentials --format env)" and export AWS_REGION=us-east-1`)
+	}
+	t := dynamo.Open(dynamo.Access(c.AWS("dynamodb")), o.Table)
+	return (&store.Store{Table: t, Now: time.Now, NewID: id.New}).CreateAdminKey(ctx, o.Username)
 }

@@ -45,20 +45,22 @@ func (st *stack) addFunction(f manifest.Function) {
 		InlinePolicies: st.policies(f, group),
 	})
 	st.functions[f.Name] = awslambda.NewFunction(st.Stack, s(id+"Function"), &awslambda.FunctionProps{
-		Description:     s(stackName(st.Stage) + " " + f.Name),
-		Runtime:         awslambda.Runtime_PROVIDED_AL2023(),
-		Architecture:    architectures[st.Arch](),
-		Handler:         s("bootstrap"),
-		Code:            awslambda.Code_FromAsset(s(filepath.Join(st.Dist, st.Arch, f.Name)), &awss3assets.AssetOptions{}),
-		MemorySize:      n(float64(f.Memory)),
-		Timeout:         awscdk.Duration_Seconds(n(float64(f.Timeout))),
-		Environment:     st.environment(f),
-		Role:            role.WithoutPolicyUpdates(nil), // what the manifest says, and nothing CDK adds
-		LogGroup:        group,
-		Tracing:         awslambda.Tracing_ACTIVE,
-		DeadLetterQueue: st.deadLetters(f),
-		MaxEventAge:     st.whenAsynchronous(f, awscdk.Duration_Hours(n(oldest))),
-		RetryAttempts:   st.retryAttempts(f),
+		Description:      s(stackName(st.Stage) + " " + f.Name),
+		Runtime:          awslambda.Runtime_PROVIDED_AL2023(),
+		Architecture:     architectures[st.Arch](),
+		Handler:          s("bootstrap"),
+		Code:             awslambda.Code_FromAsset(s(filepath.Join(st.Dist, st.Arch, f.Name)), &awss3assets.AssetOptions{}),
+		MemorySize:       n(float64(f.Memory)),
+		Timeout:          awscdk.Duration_Seconds(n(float64(f.Timeout))),
+		Environment:      st.environment(f),
+		Role:             role.WithoutPolicyUpdates(nil), // what the manifest says, and nothing CDK adds
+		LogGroup:         group,
+		LoggingFormat:    awslambda.LoggingFormat_JSON, // which lets Lambda's own three lines a call be left out
+		SystemLogLevelV2: awslambda.SystemLogLevel_WARN,
+		Tracing:          awslambda.Tracing_ACTIVE,
+		DeadLetterQueue:  st.deadLetters(f),
+		MaxEventAge:      st.whenAsynchronous(f, awscdk.Duration_Hours(n(oldest))),
+		RetryAttempts:    st.retryAttempts(f),
 	})
 }
 

@@ -34,6 +34,10 @@ type Factory struct {
 	Retry   client.Retry                              // zero: the client's default
 	Local   func(context.Context, LocalOptions) error // nil: "local" is not available
 
+	// Bootstrap makes a key in the table of a deployed stage and returns it;
+	// nil: "bootstrap" is not available.
+	Bootstrap func(context.Context, BootstrapOptions) (string, error)
+
 	flags    rootFlags
 	started  bool // a command's work has begun: its errors are no usage errors
 	settings *settings.Settings

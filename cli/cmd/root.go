@@ -57,7 +57,7 @@ allowed; 5 the API cannot be reached.`,
 	root.AddCommand(
 		newConfig(f), newAuth(f), newHealth(f), newDashboard(f),
 		newBuild(f), newState(f), newFailure(f),
-		newLocal(f, runLocal), newVersion(f),
+		newLocal(f, runLocal), newBootstrap(f, runBootstrap), newVersion(f),
 	)
 	for _, n := range nouns {
 		root.AddCommand(newNoun(f, n))

@@ -8,18 +8,23 @@
 #   bldst_image NAME PATH STATE [META]        register the final image
 #   bldst_resume_point                        print where the build can go on (see there)
 #   bldst_get PATH                            GET, the answer in BLDST_BODY
+#   bldst_heart_start CODE, bldst_heart_stop  say that this worker is alive while it works on a state
+#   bldst_find ID, bldst_join ATTEMPT         attach to the attempt that a resume has opened, in the job it started
 #
 # Needs: BLDST_API_URL, BLDST_API_KEY, BLDST_PROJECT, BLDST_PLATFORM, BLDST_OS_VERSION, BLDST_IMAGE_TYPE, BLDST_BUILD_NUMBER,
-# and BLDST_SPOOL, a directory that survives this process.
+# and BLDST_SPOOL, a directory that survives this process. BLDST_WORKER says who reports: a worker with a name has promised to beat.
 #
 # A lost API never fails the build. Every report is first written to the spool, then sent in order, then removed; what could
 # not be sent is sent before the next report, or by the next run. Each carries its Idempotency-Key, so a replay counts once.
 
 BLDST_TRIES=${BLDST_TRIES:-3}
+BLDST_BEAT=${BLDST_BEAT:-3} # seconds from one heartbeat to the next
+BLDST_WORKER=${BLDST_WORKER:-}
 BLDST_BUILD='' BLDST_STATUS='' BLDST_CURRENT='' BLDST_BODY='' BLDST_CODE=''
 BLDST_ATTEMPT='' # the attempt this run's reports belong to; the API refuses those of an attempt that was replaced
 BLDST_STALE=0    # 1: refused like that, so another runner has taken the build over
 BLDST_DOWN=0     # 1: the last call found no API; the next ones try once only
+BLDST_HEART=''   # the process that beats
 
 bldst_warn() { printf 'bldst: %s\n' "$*" >&2; }
 
@@ -95,11 +100,11 @@ bldst_curl_config() {
 # bldst_call METHOD PATH [BODY [IDEMPOTENCY_KEY]]: 0 accepted, 1 refused, 2 the API is lost. Sets BLDST_CODE, BLDST_BODY.
 bldst_call() {
   local method=$1 path=$2 body=${3-} key=${4-} try tries=$BLDST_TRIES answer
-  local headers=$BLDST_SPOOL/.headers
-  local -a options=(--silent --connect-timeout 5 --max-time 30 --request "$method" --dump-header "$headers"
+  local headers=${BLDST_SPOOL:-}/.headers # with an Idempotency-Key only
+  local -a options=(--silent --connect-timeout 5 --max-time 30 --request "$method"
     --write-out '\n%{http_code}' --header 'Accept: application/json')
   [[ -z $body ]] || options+=(--header 'Content-Type: application/json' --data-binary @-)
-  [[ -z $key ]] || options+=(--header "Idempotency-Key: $key")
+  [[ -z $key ]] || options+=(--header "Idempotency-Key: $key" --dump-header "$headers")
   ((BLDST_DOWN)) && tries=1
   for ((try = 1; try <= tries; try++)); do
     ((try == 1)) || sleep $((try - 1))
@@ -112,7 +117,7 @@ bldst_call() {
         return 0
         ;;
       429 | 5?? | 000 | '') ;;
-      409) grep -qi '^retry-after:' "$headers" || return 1 ;; # with it: the same request is still being worked on
+      409) { [[ -n $key ]] && grep -qi '^retry-after:' "$headers"; } || return 1 ;; # with it: the same request is still being worked on
       *) return 1 ;;
     esac
   done
@@ -182,6 +187,7 @@ bldst_refused() {
 bldst_build() {
   local body rc=0
   mkdir -p "$BLDST_SPOOL"
+  rm -f "$BLDST_SPOOL/stop"
   BLDST_BUILD=$BLDST_BUILD_NUMBER
   bldst_flush # what an earlier run could not deliver comes first
   BLDST_STALE=0
@@ -200,16 +206,93 @@ bldst_build() {
   BLDST_CURRENT=$(json_get current_state <<<"$BLDST_BODY")
 }
 
+# bldst_find ID: 0 found, 1 refused, 2 API lost. Sets what bldst_build sets, and BLDST_BUILD_NUMBER and BLDST_OPEN, the attempt
+# that is open now. Needs no spool.
+bldst_find() {
+  bldst_get "/builds/$1" || return
+  BLDST_BUILD=$(json_get id <<<"$BLDST_BODY")
+  BLDST_BUILD_NUMBER=$(json_get build_number <<<"$BLDST_BODY")
+  BLDST_STATUS=$(json_get status <<<"$BLDST_BODY")
+  BLDST_CURRENT=$(json_get current_state <<<"$BLDST_BODY")
+  BLDST_OPEN=$(json_get attempt <<<"$BLDST_BODY")
+}
+
+# bldst_join ATTEMPT: this run's reports belong to that attempt of the build bldst_find has found.
+bldst_join() {
+  mkdir -p "$BLDST_SPOOL"
+  rm -f "$BLDST_SPOOL/stop"
+  bldst_flush # of the attempt before: it is for the API to say whether that still counts
+  BLDST_STALE=0 BLDST_ATTEMPT=$1
+  printf '%s\n' "$1" >"$BLDST_SPOOL/attempt"
+}
+
+# The worker as a field of a report, when there is one.
+bldst_worker() { [[ -z $BLDST_WORKER ]] || printf '"worker":%s,' "$(json_string "$BLDST_WORKER")"; }
+
 bldst_state() {
-  bldst_report POST "/builds/$BLDST_BUILD/state" "$(printf '{"state_code":%d,"status":%s,"message":%s,"metadata":%s}' \
-    "$1" "$(json_string "$2")" "$(json_string "$3")" "${4:-"{}"}")"
+  bldst_report POST "/builds/$BLDST_BUILD/state" "$(printf '{%s"state_code":%d,"status":%s,"message":%s,"metadata":%s}' \
+    "$(bldst_worker)" "$1" "$(json_string "$2")" "$(json_string "$3")" "${4:-"{}"}")"
 }
 
 bldst_failure() {
   bldst_report POST "/builds/$BLDST_BUILD/failure" "$(printf \
-    '{"state_code":%d,"failure_type":%s,"is_retryable":%s,"error_message":%s,"component":"shell","error_details":%s}' \
-    "$1" "$(json_string "$2")" "$3" "$(json_string "$4")" "${5:-"{}"}")"
+    '{%s"state_code":%d,"failure_type":%s,"is_retryable":%s,"error_message":%s,"component":"shell","error_details":%s}' \
+    "$(bldst_worker)" "$1" "$(json_string "$2")" "$3" "$(json_string "$4")" "${5:-"{}"}")"
 }
+
+# --- Heartbeats --------------------------------------------------------------------------------------------------------------
+
+# bldst_heart_start CODE: beat in the background while this script works on state CODE, until bldst_heart_stop or until this
+# script is gone, however it went. When the API wants the worker to stop, this script gets SIGUSR1 and what it is running SIGTERM;
+# bldst_stop_reason then says why. Without BLDST_WORKER nothing was promised, and nothing beats.
+bldst_heart_start() {
+  bldst_heart_stop
+  [[ -n $BLDST_WORKER ]] || return 0
+  bldst_heart "$1" "$$" </dev/null >/dev/null 2>&1 &
+  BLDST_HEART=$!
+}
+
+bldst_heart_stop() {
+  [[ -n $BLDST_HEART ]] || return 0
+  kill "$BLDST_HEART" 2>/dev/null || true
+  wait "$BLDST_HEART" 2>/dev/null || true
+  BLDST_HEART=''
+}
+
+# stale: another attempt is open. ended: so is the whole build. cancelled: report that. Empty: nobody asked for a stop.
+bldst_stop_reason() { if [[ -f $BLDST_SPOOL/stop ]]; then cat "$BLDST_SPOOL/stop"; fi; }
+
+bldst_heart() { # CODE SCRIPT
+  local stat reason child
+  local -a children=()
+  BLDST_TRIES=1
+  while :; do
+    read -r stat <"/proc/$BASHPID/stat" && stat=${stat##*) }
+    [[ $stat == [A-Z]" $2 "* ]] || return 0 # our parent is not the script any more: it is gone
+    reason=$(bldst_beat "$1")
+    [[ -z $reason ]] || break
+    sleep "$BLDST_BEAT"
+  done
+  printf '%s\n' "$reason" >"$BLDST_SPOOL/stop"
+  kill -USR1 "$2"
+  read -r -a children <"/proc/$2/task/$2/children" || true
+  for child in "${children[@]}"; do
+    [[ $child == "$BASHPID" ]] || kill "$child" || true
+  done
+}
+
+# bldst_beat CODE: one heartbeat; prints why the worker has to stop, if it has to. A lost API is no reason.
+bldst_beat() {
+  local rc=0
+  bldst_call POST "/builds/$BLDST_BUILD/heartbeat" "$(printf '{"attempt":%d,%s"state_code":%d}' "$BLDST_ATTEMPT" "$(bldst_worker)" "$1")" || rc=$?
+  case $rc,$(json_get cancel_requested <<<"$BLDST_BODY"),$(json_get code <<<"$BLDST_BODY") in
+    0,true,*) printf 'cancelled' ;;
+    1,*,stale_attempt) printf 'stale' ;;
+    1,*,refused) printf 'ended' ;;
+  esac
+}
+
+# --- Checkpoints and images --------------------------------------------------------------------------------------------------
 
 # A checkpoint lives for BLDST_KEEP_DAYS days; the API never offers it for a resume after that.
 bldst_checkpoint() {

@@ -3,6 +3,8 @@
 # build number it asks the API where it was, verifies the newest checkpoint, restores it and goes on. README.md has the rest.
 #
 #   BLDST_BUILD_NUMBER=demo-1 BLDST_API_KEY=... ./build.sh /tmp/demo
+#
+# As the job that a CI starts for a resume: RESUME_MODE=true BUILD_ID=... RESUME_FROM_STATE=... [ATTEMPT=...] ./build.sh /tmp/demo
 set -Eeuo pipefail
 umask 022
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
@@ -18,14 +20,18 @@ BLDST_PLATFORM=${BLDST_PLATFORM:-openstack}
 BLDST_OS_VERSION=${BLDST_OS_VERSION:-rhel-9.3}
 BLDST_IMAGE_TYPE=${BLDST_IMAGE_TYPE:-base}
 BLDST_BUILD_NUMBER=${BLDST_BUILD_NUMBER:-shell-$(date -u +%Y%m%d-%H%M%S)}
+BLDST_WORKER=${BLDST_WORKER:-$(uname -n)-$$}
+RESUME_MODE=${RESUME_MODE:-false}
 PACE=${PACE:-0} # seconds every state is held back, for demonstrations
 
 FOLDER=$(realpath -m "${1:-.}")
-WORK=$(realpath -m "${WORK:-$FOLDER/work}")/$BLDST_BUILD_NUMBER
-OUT=$(realpath -m "${OUT:-$FOLDER/$BLDST_BUILD_NUMBER.raw}")
-ROOT=$WORK/root
-CHECKPOINTS=$WORK/checkpoints
-BLDST_SPOOL=$WORK/spool
+places() { # once the number of the build is known
+  WORK=$(realpath -m "${WORK:-$FOLDER/work}")/$BLDST_BUILD_NUMBER
+  OUT=$(realpath -m "${OUT:-$FOLDER/$BLDST_BUILD_NUMBER.raw}")
+  ROOT=$WORK/root
+  CHECKPOINTS=$WORK/checkpoints
+  BLDST_SPOOL=$WORK/spool
+}
 EPOCH=1704067200       # every time stamp in the image
 OFFSET=$((1024 * 1024)) # where its partition begins
 
@@ -336,10 +342,12 @@ restore() {
   if [[ -n $1 ]]; then tar -C "$ROOT" --no-same-owner -xpzf "$1"; fi
 }
 
-# choose_checkpoint: the newest checkpoint that is exactly what the API recorded; sets RESTORED to its state.
+# choose_checkpoint: the newest checkpoint that is exactly what the API recorded, of a state before the one that is to be resumed;
+# sets RESTORED to its state.
 choose_checkpoint() {
   local code name path sum fingerprint actual
   while IFS=$'\037' read -r code name path sum fingerprint; do
+    ((code < FROM)) || continue
     if [[ ! -f $path ]]; then
       note "checkpoint $name refused: $path is missing"
     elif [[ $fingerprint != "${FINGERPRINT[$code]:-}" ]]; then
@@ -404,7 +412,18 @@ CODE='' FAILED_AT='' FAILED_COMMAND='' SIGNAL='' WHY=''
 at_exit() {
   local rc=$? type=script_error retryable=false message
   trap - ERR EXIT
+  trap '' USR1
   set +e
+  bldst_heart_stop
+  case $(bldst_stop_reason) in
+    stale) note "another runner has taken build $BLDST_BUILD_NUMBER over; stopping" && return 0 ;;
+    ended) note "build $BLDST_BUILD_NUMBER has ended; stopping" && return 0 ;;
+    cancelled)
+      note "build $BLDST_BUILD_NUMBER is to be cancelled; stopping"
+      bldst_state "$CODE" cancelled "stopped in state $CODE (${NAME[$CODE]}), as was asked for"
+      return 0
+      ;;
+  esac
   ((rc != 0)) && [[ -n $CODE ]] && ((BLDST_STALE == 0)) || return 0
   message="state $CODE (${NAME[$CODE]}) failed with exit code $rc: ${WHY:-line $FAILED_AT, $FAILED_COMMAND}"
   if [[ -n $SIGNAL ]]; then
@@ -434,6 +453,7 @@ run_state() {
   say "run  $code ${NAME[$code]}"
   bldst_state "$code" in_progress "${NAME[$code]}"
   check_fence
+  bldst_heart_start "$code" 9>&-
   start=$(now)
   "state_$code"
   for ((i = 0; i < PACE; i++)); do sleep 1; done
@@ -442,6 +462,7 @@ run_state() {
     bldst_checkpoint "checkpoint-$(printf '%03d' "$code")" "$CHECKPOINT" "$code" "{\"fingerprint\":\"${FINGERPRINT[$code]}\"}"
   fi
   if ((code == 95)); then bldst_image image "$OUT" "$code" "{\"checkpoint\":\"$CHECKPOINT_SUM\"}"; fi
+  bldst_heart_stop
   seconds=$(awk -v ms=$(($(now) - start)) 'BEGIN { printf "%.1f", ms / 1000 }')
   bldst_state "$code" completed "${NAME[$code]}" "{\"seconds\":$seconds,\"checkpoint\":\"$CHECKPOINT_SUM\"}"
   check_fence
@@ -451,6 +472,7 @@ run_state() {
 # where_was_it: asks the API; sets RESTORED, CHECKPOINT, SECONDS_OF, TREE_OF.
 declare -A SECONDS_OF=() TREE_OF=()
 RESTORED=0
+FROM=101 # the first state that must run again; of a resume that was ordered
 where_was_it() {
   local points last code seconds tree
   points=$(bldst_resume_point) || {
@@ -461,7 +483,7 @@ where_was_it() {
   while IFS=$'\037' read -r code seconds tree; do
     SECONDS_OF[$code]=$seconds TREE_OF[$code]=$tree
   done < <(bldst_done || true)
-  if [[ $BLDST_STATUS == in_progress && $BLDST_CURRENT != "$last" ]]; then
+  if [[ $RESUME_MODE != true && $BLDST_STATUS == in_progress && $BLDST_CURRENT != "$last" ]]; then
     note "state $BLDST_CURRENT was left without a report: its runner is gone"
     bldst_failure "$BLDST_CURRENT" runner_lost true "the runner of state $BLDST_CURRENT ended without a report"
   fi
@@ -481,20 +503,38 @@ report_completed() {
   say "image: $path, sha256 ${sum#sha256:}, verified"
 }
 
+# join_resume: the API has opened the attempt this run belongs to; what must not happen is that it works on another one.
+join_resume() {
+  [[ ${BUILD_ID:-} =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ && ${RESUME_FROM_STATE:-} =~ ^[0-9]+$ ]] ||
+    die "RESUME_MODE needs BUILD_ID and RESUME_FROM_STATE"
+  bldst_find "$BUILD_ID" || die "build $BUILD_ID was not found: $(bldst_detail)"
+  [[ -z ${ATTEMPT:-} || $ATTEMPT == "$BLDST_OPEN" ]] || die "attempt $ATTEMPT was replaced by attempt $BLDST_OPEN; nothing to do"
+  [[ $BLDST_STATUS == in_progress ]] || die "build $BLDST_BUILD_NUMBER is $BLDST_STATUS; nothing to do"
+  FROM=$RESUME_FROM_STATE
+}
+
 main() {
-  local code skipped=0 saved=0.0 rerun=0 rc=0
+  local code skipped=0 saved=0.0 rerun=0 rc=0 patience=0
   require_tools
+  [[ $RESUME_MODE != true ]] || join_resume
+  places
   [[ $BLDST_BUILD_NUMBER =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] || die "BLDST_BUILD_NUMBER: letters, digits, dot, dash and underscore only"
   [[ -n $BLDST_API_KEY ]] || die "BLDST_API_KEY is not set"
   [[ $PACE =~ ^[0-9]+$ ]] || die "PACE: whole seconds"
   mkdir -p "$CHECKPOINTS" "$BLDST_SPOOL"
   exec 9>"$WORK/lock"
-  flock -n 9 || die "build $BLDST_BUILD_NUMBER is running already in $WORK"
+  if [[ $RESUME_MODE == true ]]; then patience=60; fi # the runner that was replaced hears of it at its next heartbeat
+  flock -w "$patience" 9 || die "build $BLDST_BUILD_NUMBER is running already in $WORK"
   rm -f "$CHECKPOINTS"/*.new "$OUT.new"
   fingerprint_states
 
   say "build $BLDST_BUILD_NUMBER, $BLDST_PLATFORM $BLDST_OS_VERSION $BLDST_IMAGE_TYPE, API $BLDST_API_URL"
-  bldst_build || rc=$?
+  if [[ $RESUME_MODE == true ]]; then
+    say "resume of attempt $BLDST_OPEN from state $FROM, worker $BLDST_WORKER"
+    bldst_join "$BLDST_OPEN"
+  else
+    bldst_build || rc=$?
+  fi
   ((rc != 1)) || die "the API refused the build: $(bldst_detail)"
   case $rc$BLDST_STATUS in
     2*) note "the API cannot be asked where this build was; starting from the beginning" ;;
@@ -508,11 +548,12 @@ main() {
   trap 'FAILED_AT=$LINENO FAILED_COMMAND=$BASH_COMMAND' ERR
   trap 'interrupted TERM 143' TERM
   trap 'interrupted INT 130' INT
+  trap 'exit 1' USR1 # the heartbeat was told to stop
 
   restore "$CHECKPOINT"
   for code in "${STATES[@]}"; do
     # Done is what the restored tree contains, and what was completed on exactly that tree without leaving anything in it.
-    if ((code <= RESTORED)) || { ((rerun == 0 && code == 80)) && [[ -n $CHECKPOINT_SUM && ${TREE_OF[80]:-} == "$CHECKPOINT_SUM" ]]; }; then
+    if ((code <= RESTORED)) || { ((rerun == 0 && code == 80 && code < FROM)) && [[ -n $CHECKPOINT_SUM && ${TREE_OF[80]:-} == "$CHECKPOINT_SUM" ]]; }; then
       say "skip $code ${NAME[$code]}, ${SECONDS_OF[$code]:-0} s"
       skipped=$((skipped + 1))
       saved=$(awk -v a="$saved" -v b="${SECONDS_OF[$code]:-0}" 'BEGIN { printf "%.1f", a + b }')

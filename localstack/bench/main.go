@@ -35,10 +35,14 @@ type bound struct {
 
 func atMost(v float64, unit string) bound  { return bound{most: v, unit: unit} }
 func atLeast(v float64, unit string) bound { return bound{least: v, unit: unit} }
+func shown(unit string) bound              { return bound{unit: unit} }
 
 func (b bound) String() string {
 	if b.least > 0 {
 		return fmt.Sprintf(">= %.6g %s", b.least, b.unit)
+	}
+	if b.most == 0 {
+		return ""
 	}
 	return fmt.Sprintf("<= %.6g %s", b.most, b.unit)
 }
@@ -54,9 +58,9 @@ func (r *report) add(name string, b bound, note string, values ...float64) {
 	slices.Sort(values)
 	v := values[len(values)/2]
 	f := figure{Name: name, Value: v, Unit: b.unit, Reach: b.String(), Runs: len(values), Note: note}
-	f.Met = b.least > 0 && v >= b.least || b.least == 0 && v <= b.most
+	f.Met = b.least > 0 && v >= b.least || b.least == 0 && (b.most == 0 || v <= b.most)
 	r.figures = append(r.figures, f)
-	fmt.Fprintf(r.out, "%-58s %12s   %-16s %s %s\n", f.Name, fmt.Sprintf("%.6g %s", round(v), f.Unit), f.Reach, mark(f.Met), note)
+	fmt.Fprintf(r.out, "%-58s %12s   %-16s %s %s\n", f.Name, fmt.Sprintf("%.6g %s", round(v), f.Unit), f.Reach, f.mark(), note)
 }
 
 func round(v float64) float64 {
@@ -66,11 +70,15 @@ func round(v float64) float64 {
 	return float64(int(v*1000+0.5)) / 1000
 }
 
-func mark(met bool) string {
-	if met {
+func (f figure) mark() string {
+	switch {
+	case f.Reach == "":
+		return "    "
+	case f.Met:
 		return "met "
+	default:
+		return "MISS"
 	}
-	return "MISS"
 }
 
 func (r *report) write(path string) error {

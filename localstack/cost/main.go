@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -64,7 +65,8 @@ func measure(ctx context.Context) (map[string]float64, error) {
 	c := &client{url: s.URL}
 	time.Sleep(2 * time.Second) // the development data has been relayed
 	m.Reset()
-	c.requests, logged.n = 0, atomic.Int64{}
+	c.requests = 0
+	logged.n.Store(0)
 	var transitions int
 	for i := range sample {
 		n, err := c.build(ctx, i)
@@ -169,7 +171,7 @@ func (c *client) post(ctx context.Context, path string, body any, headers map[st
 // history returns how many states the execution of a build has entered, and
 // whether it has ended.
 func (c *client) history(ctx context.Context, build string) (entered int, ended bool, err error) {
-	arn := "arn:aws:states:us-east-1:000000000000:execution:" + localstack.MachineName + ":" + build + "-a1"
+	arn := strings.Replace(localstack.MachineARN, ":stateMachine:", ":execution:", 1) + ":" + build + "-a1"
 	token := ""
 	for {
 		in := map[string]any{"executionArn": arn, "maxResults": 1000}

@@ -1,9 +1,9 @@
 package meter_test
 
 import (
-	"bytes"
 	"context"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -27,8 +27,8 @@ func TestWhatIsBilledIsCounted(t *testing.T) {
 	t.Cleanup(func() { _ = e.Close() })
 	var m meter.Meter
 	tbl, ctx := m.Table(e), t.Context()
-	item := func(sk string, bytes_ int) table.Item {
-		return table.Item{Key: table.Key{PK: "p", SK: sk}, Rev: 1, Doc: bytes.Repeat([]byte(" "), bytes_)}
+	item := func(sk string, size int) table.Item {
+		return table.Item{Key: table.Key{PK: "p", SK: sk}, Rev: 1, Doc: []byte(`"` + strings.Repeat(" ", size-2) + `"`)}
 	}
 	put := func(it table.Item) table.Op { return table.PutOp(it, table.Cond{Kind: table.Absent}) }
 	indexed := item("c", 100)

@@ -53,6 +53,8 @@ type API struct {
 	mux  *http.ServeMux
 	ops  []Op
 	docs []func() // what is still to be written into the document, see Spec
+
+	root bool // there is an endpoint /
 }
 
 // New returns an API without endpoints.
@@ -67,7 +69,9 @@ func New(o Options) *API {
 		o.Now = time.Now
 	}
 	mux := http.NewServeMux()
-	return &API{o: o, huma: humago.New(mux, framework()), mux: mux}
+	a := &API{o: o, huma: humago.New(mux, framework()), mux: mux}
+	mux.HandleFunc("/", a.stray)
+	return a
 }
 
 // framework returns huma's settings: JSON only, unknown fields ignored, fields
@@ -119,6 +123,7 @@ func Handle[In, Out any](a *API, op Op, fn func(context.Context, *In) (*Out, err
 			o.Summary += " (alias of " + op.Path + ")"
 		}
 		a.ops = append(a.ops, o)
+		a.root = a.root || o.Path == "/"
 		huma.Register(a.huma, a.operation(o), func(ctx context.Context, in *In) (*Out, error) {
 			out, err := handler(ctx, in)
 			if err != nil {

@@ -84,8 +84,8 @@ func (a *API) route(w http.ResponseWriter, r *http.Request, st *state) {
 		write(w, fail(r.Context(), err))
 		return
 	}
-	if !a.routed(r) {
-		write(w, fail(r.Context(), a.unrouted(r)))
+	if a.root && !a.routed(r) { // the framework takes the endpoint / for all paths below it
+		a.stray(w, r)
 		return
 	}
 	st.path, st.query = r.URL.Path, r.URL.RawQuery
@@ -138,7 +138,12 @@ func cleanPath(u *url.URL) error {
 // everything below it; here it is itself.
 func (a *API) routed(r *http.Request) bool {
 	_, pattern := a.mux.Handler(r)
-	return pattern != "" && (r.URL.Path == "/" || !strings.HasSuffix(pattern, " /"))
+	return pattern != "" && pattern != "/" && (r.URL.Path == "/" || !strings.HasSuffix(pattern, " /"))
+}
+
+// stray answers a request that matches no endpoint.
+func (a *API) stray(w http.ResponseWriter, r *http.Request) {
+	write(w, fail(r.Context(), a.unrouted(r)))
 }
 
 // unrouted returns the problem of a request that matches no endpoint.

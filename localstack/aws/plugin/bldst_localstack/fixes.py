@@ -1,4 +1,4 @@
-"""Departures of LocalStack 4.14.0 from AWS, mended; BLDST_FIXES=0 leaves them."""
+"""Departures of LocalStack 4.14.0 from AWS, and naps, mended; BLDST_FIXES=0 leaves them."""
 
 import os
 import shutil
@@ -12,6 +12,7 @@ def apply():
     if os.environ.get("BLDST_FIXES", "1") != "0":
         _answers_during_dispatch()
         _stop_wakes_waits()
+        _deploy_without_naps()
     if folder := os.environ.get("DYNAMODB_LOCAL_JARS"):
         _dynamodb_local(folder)
 
@@ -53,6 +54,15 @@ def _stop_wakes_waits():
 
     ExecutionWorker.stop = stop_and_wake
     Environment.set_error = keep_stopped
+
+
+def _deploy_without_naps():
+    """CloudFormation slept a second for every function that it made."""
+    from localstack.services.cloudformation.resource_provider import ResourceProviderExecutor
+
+    loop = ResourceProviderExecutor.deploy_loop
+    limit, _nap = loop.__defaults__
+    loop.__defaults__ = (limit, 0.05)
 
 
 def _dynamodb_local(folder):
