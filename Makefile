@@ -50,7 +50,7 @@ bench: build ## Measure what the README promises; a table, and bench.json
 bench-scale: ## Measure growth from 1,000 to 1,000,000 builds; takes minutes
 	go run ./localstack/bench -scale -json bench-scale.json
 
-demo: bin/bldst ## Kill a real image build twice and watch it finish
+demo: bin/bldst ## Kill real image builds, with and without somebody to start them again, and watch them finish
 	@DEMO_BLDST=bin/bldst .ci/demo
 
 test-dynamodb: ## The table's conformance suite on a real DynamoDB engine (Java)
