@@ -18,7 +18,9 @@ func TestBootstrap(t *testing.T) {
 		out, err  string
 	}{
 		"the key is all there is on standard output": {[]string{"bootstrap", "--table", "t", "--username", "ada"},
-			func(_ context.Context, o BootstrapOptions) (string, error) { return "key-of-" + o.Username + "-in-" + o.Table, nil }, 0, "key-of-ada-in-t\n", "shown this once"},
+			func(_ context.Context, o BootstrapOptions) (string, error) {
+				return "key-of-" + o.Username + "-in-" + o.Table, nil
+			}, 0, "key-of-ada-in-t\n", "shown this once"},
 		"without a table it asks for one": {[]string{"bootstrap"}, nil, 2, "", "output TableName"},
 		"a refusal is shown": {[]string{"bootstrap", "--table", "t"},
 			func(context.Context, BootstrapOptions) (string, error) { return "", errors.New("no such table") }, 1, "", "no such table"},

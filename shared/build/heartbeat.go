@@ -22,6 +22,7 @@ type WorkerStore interface {
 type HeartbeatIn struct {
 	Attempt  *int   `json:"attempt,omitempty" minimum:"1" maximum:"1000000" doc:"The attempt the worker belongs to. Also as header X-Build-Attempt."`
 	Worker   string `json:"worker,omitempty" maxLength:"200" doc:"Who is alive. Default: who was so far, else the caller."`
+	State    *int   `json:"state_code,omitempty" minimum:"0" maximum:"100" doc:"What it is working on. Default: the state the build is in, whose window holds in any case."`
 	Progress *int   `json:"progress,omitempty" minimum:"0" maximum:"100" doc:"How far the current state is, in percent."`
 	Message  string `json:"message,omitempty" maxLength:"1000"`
 }
@@ -49,7 +50,11 @@ func (b *Build) Beat(in HeartbeatIn, caller string, rules Rules, now time.Time) 
 		known = b.Lease.Worker
 	}
 	window, _ := rules.Windows(b.Current)
-	return &Lease{Attempt: b.Attempt, Worker: either(in.Worker, known, caller, "unknown"), State: b.Current, Until: now.Add(window),
+	state := b.Current
+	if in.State != nil {
+		state = *in.State
+	}
+	return &Lease{Attempt: b.Attempt, Worker: either(in.Worker, known, caller, "unknown"), State: state, Until: now.Add(window),
 		Progress: in.Progress, Message: in.Message, At: now}, nil
 }
 
