@@ -381,6 +381,14 @@ func TestEveryRouteOfTheManifestLeadsToItsFunction(t *testing.T) {
 	}
 }
 
+func TestTheAPIIsDeployedAnewOnlyWhenItChanges(t *testing.T) {
+	a := synth(t, prod).of("AWS::ApiGateway::Deployment")
+	b := synth(t, map[string]any{"stage": "prod", "log-level": "debug", "own-key": "true"}).of("AWS::ApiGateway::Deployment")
+	if d := cmp.Diff(slices.Collect(maps.Keys(a)), slices.Collect(maps.Keys(b))); d != "" {
+		t.Errorf("a setting that is not the API's changes its deployment: %s", d)
+	}
+}
+
 func TestTwoStagesShareNoName(t *testing.T) {
 	dev, prod := synth(t, map[string]any{"stage": "dev"}), synth(t, prod)
 	for id, a := range dev.Resources {

@@ -3,6 +3,7 @@ package localstack_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,8 +50,18 @@ func executionARN(name string) string {
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
+// A tester is a test, or one run of a property.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Context() context.Context
+	Cleanup(f func())
+}
+
 type scenario struct {
-	t       *testing.T
+	t       tester
 	dir     string
 	clock   *clock.Fake
 	table   *embedded.Table
@@ -68,14 +80,21 @@ type scenario struct {
 	shape  func([]table.Change) [][]table.Change // of the batches of the feed
 	told   []string                              // events that went to notify and dispatch
 	stuck  bool                                  // the feed stands still
+	broken atomic.Bool                           // nothing can be written to the table
 }
 
 func newScenario(t *testing.T) *scenario {
 	t.Helper()
-	s := &scenario{t: t, clock: clock.NewFake(noon), before: map[string]func(){}, lost: map[string]int{}}
-	dir := t.TempDir()
+	return openScenario(t, t.TempDir(), noon)
+}
+
+// openScenario opens the scenario in the folder dir, which may hold what
+// another one has left, at now.
+func openScenario(t tester, dir string, now time.Time) *scenario {
+	t.Helper()
+	s := &scenario{t: t, clock: clock.NewFake(now), before: map[string]func(){}, lost: map[string]int{}}
 	s.must(func() (err error) {
-		s.table, err = embedded.Open(filepath.Join(dir, "table.db"), embedded.Options{Feed: true, Now: s.clock.Now})
+		s.table, err = embedded.Open(filepath.Join(dir, "table.db"), embedded.Options{Feed: true, Now: s.clock.Now, BeforeCommit: s.commits})
 		return err
 	})
 	s.store = store.New(s.table)
@@ -129,6 +148,14 @@ func (s *scenario) restart() {
 	s.close()
 	s.open(s.dir)
 	s.settle()
+}
+
+// commits fails while the table is broken.
+func (s *scenario) commits() error {
+	if s.broken.Load() {
+		return errors.New("the disk is full")
+	}
+	return nil
 }
 
 // wire makes the functions.

@@ -221,6 +221,16 @@ func TestHeartbeats(t *testing.T) {
 	}
 }
 
+func TestAHeartbeatMaySayWhatTheWorkerIsIn(t *testing.T) {
+	t.Parallel()
+	state := 30
+	b := &build.Build{Status: build.InProgress, Attempt: 1, Current: 25}
+	l, err := b.Beat(build.HeartbeatIn{State: &state}, "caller", build.Builtin{}, noon)
+	if err != nil || l.State != 30 || b.Current != 25 {
+		t.Errorf("%+v %v, build in %d", l, err, b.Current)
+	}
+}
+
 func TestCancelling(t *testing.T) {
 	t.Parallel()
 	live := &build.Lease{Attempt: 1, Worker: "w", Until: noon.Add(time.Minute)}

@@ -22,6 +22,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -40,6 +41,7 @@ type listener struct {
 	secret, address string
 	command         []string
 	jobs            *os.Root
+	running         sync.WaitGroup
 }
 
 // signed reports whether the header t=UNIX,v1=HEX is a signature of the body
@@ -84,14 +86,14 @@ func (l *listener) start(o order) error {
 	c := exec.Command(l.command[0], l.command[1:]...)
 	c.Stdout, c.Stderr = out, out
 	c.Env = append(os.Environ(), "BUILD_ID="+o.BuildID, "RESUME_MODE=true", fmt.Sprint("RESUME_FROM_STATE=", o.From), fmt.Sprint("ATTEMPT=", o.Attempt))
-	go func() {
+	l.running.Go(func() {
 		how := "success"
 		if err := c.Run(); err != nil {
 			how = err.Error()
 		}
 		fmt.Fprintf(out, "job: %s\n", how)
 		_ = out.Close()
-	}()
+	})
 	return nil
 }
 

@@ -1,0 +1,39 @@
+package localstack_test
+
+import (
+	"bytes"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"bldst/localstack"
+	"bldst/shared/auth"
+	"bldst/shared/suite"
+)
+
+// suiteOn runs the suite of the API on a stack with those options.
+func suiteOn(t *testing.T, o localstack.Options) {
+	t.Helper()
+	var log output
+	o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	o.Signer = &auth.Signer{Keys: map[string][]byte{"suite": bytes.Repeat([]byte("k"), 32)}, Current: "suite"}
+	suite.Run(t, func(t *testing.T) suite.Stack {
+		return suite.Stack{URL: start(t, o).URL, Log: log.String, Signer: o.Signer}
+	})
+}
+
+func TestTheAPIKeepsItsContract(t *testing.T) {
+	t.Parallel()
+	suiteOn(t, localstack.Options{})
+}
+
+// On AWS an index follows the table at its own pace, and the entries of two
+// rows may appear in either order.
+func TestTheAPIKeepsItsContractWhenIndexesLag(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	suiteOn(t, localstack.Options{IndexLag: func() time.Duration { return time.Duration(r.Int64N(int64(30 * time.Millisecond))) }})
+}
