@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -26,6 +27,11 @@ const childFolder = "BLDST_TEST_STACK_FOLDER"
 func TestMain(m *testing.M) {
 	dir := os.Getenv(childFolder)
 	if dir == "" {
+		for name, value := range map[string]string{"rapid.checks": "10", "rapid.nofailfile": "true"} { // the seed is printed; testdata stays clean
+			if err := flag.Set(name, value); err != nil {
+				panic(err)
+			}
+		}
 		os.Exit(m.Run())
 	}
 	s, err := localstack.Start(context.Background(), localstack.Options{Data: dir})

@@ -71,6 +71,7 @@ type scenario struct {
 	sfn     *sfn.Client
 	bus     *bus.Bus
 	api     http.Handler
+	resume  http.Handler // the function of heartbeats, cancels and resumes
 	lambdas map[string]lambda.Handler
 	at      string // how far the feed was read
 
@@ -162,7 +163,7 @@ func (s *scenario) commits() error {
 func (s *scenario) wire() {
 	p := wire.Ports{Table: s.table, Now: s.clock.Now, Log: slog.New(slog.DiscardHandler), Development: true,
 		Signer: &auth.Signer{Current: "k", Keys: map[string][]byte{"k": []byte(strings.Repeat("k", 32))}}}
-	s.api = wire.Builds(p)
+	s.api, s.resume = wire.Builds(p), wire.Resume(p)
 	s.lambdas = map[string]lambda.Handler{
 		"open-build": wire.OpenBuild(p, s.machine), "await-report": wire.AwaitReport(p, s.machine), "record-stall": wire.RecordStall(p),
 		"decide-failure": wire.DecideFailure(p), "resume-build": wire.ResumeBuild(p), "relay": wire.Relay(p, s.machine, toBus{s}),
@@ -267,7 +268,11 @@ func (s *scenario) call(method, path string, body any) (int, map[string]any) {
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("X-API-Key", "dev-key-12345")
 	w := httptest.NewRecorder()
-	s.api.ServeHTTP(w, r)
+	h := s.api
+	if strings.HasSuffix(path, "/heartbeat") || strings.HasSuffix(path, "/cancel") || strings.HasSuffix(path, "/resume") {
+		h = s.resume
+	}
+	h.ServeHTTP(w, r)
 	var out map[string]any
 	_ = json.Unmarshal(w.Body.Bytes(), &out)
 	return w.Code, out

@@ -132,6 +132,9 @@ func field(err error) problem.Field {
 		return problem.Field{Loc: []any{"body"}, Msg: sentence(err.Error()), Type: "value_error"}
 	}
 	det := d.ErrorDetail()
+	if f, ok := undecodable(det.Message); ok {
+		return f
+	}
 	loc := location(det.Location)
 	if name, ok := strings.CutPrefix(det.Message, "expected required property "); ok {
 		name = strings.TrimSuffix(name, " to be present")
@@ -144,6 +147,24 @@ func field(err error) problem.Field {
 		return problem.Field{Loc: loc, Msg: "Expected a whole number or a name", Type: "type_error"}
 	}
 	return problem.Field{Loc: loc, Msg: sentence(det.Message), Type: kindOfMessage(det.Message)}
+}
+
+// undecodable turns what the decoder says of a value of the right form that
+// does not fit, such as a number that is too large, into a Field; false for any
+// other message.
+func undecodable(msg string) (problem.Field, bool) {
+	value, ok := strings.CutPrefix(msg, "json: cannot unmarshal ")
+	if !ok {
+		return problem.Field{}, false
+	}
+	value, where, _ := strings.Cut(value, " into Go ")
+	loc := []any{"body"}
+	if name, ok := strings.CutPrefix(where, "struct field "); ok {
+		name, _, _ = strings.Cut(name, " of type ")
+		_, name, _ = strings.Cut(name, ".")
+		loc = append(loc, location(name)...)
+	}
+	return problem.Field{Loc: loc, Msg: fmt.Sprintf("Out of range or of another type: %s", clip(value, 100)), Type: "type_error"}, true
 }
 
 // location splits "body.items[3].tags" into its parts.

@@ -42,7 +42,11 @@ func (p Partial[T]) Apply(v *T) error {
 		err = json.Unmarshal(b, v)
 	}
 	if err != nil {
-		return &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{{Loc: []any{"body"}, Msg: sentence(err.Error()), Type: "type_error"}}}
+		f, ok := undecodable(err.Error())
+		if !ok {
+			f = problem.Field{Loc: []any{"body"}, Msg: sentence(err.Error()), Type: "type_error"}
+		}
+		return &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{f}}
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func (op Op) answers() []problem.Kind {
 	if op.Method == http.MethodPost {
 		ks = append(ks, problem.Conflict)
 	}
-	if op.Method == http.MethodGet && op.Scope != auth.Public {
+	if op.Method == http.MethodGet && op.Scope != auth.Public || op.Method == http.MethodDelete {
 		ks = append(ks, problem.Invalid)
 	}
 	return ks

@@ -33,8 +33,8 @@ type FailureIn struct {
 
 // A FailureRow is one failure as callers read it.
 type FailureRow struct {
-	ID           string          `json:"id"`
-	BuildID      string          `json:"build_id"`
+	ID           string          `json:"id,omitempty"`
+	BuildID      string          `json:"build_id,omitempty"`
 	StateCode    int             `json:"state_code"`
 	State        int             `json:"state" doc:"Same as state_code."`
 	FailureType  string          `json:"failure_type,omitempty"`
@@ -52,12 +52,12 @@ type FailureRow struct {
 	Resolved     bool            `json:"resolved" doc:"The state was completed since."`
 	Resolution   string          `json:"resolution_notes,omitempty"`
 	Status       Status          `json:"status" doc:"Of the build."`
-	CreatedAt    time.Time       `json:"created_at"`
+	CreatedAt    time.Time       `json:"created_at,omitzero"`
 	ResolvedAt   *time.Time      `json:"resolved_at,omitempty"`
 }
 
 // Fail applies the failure in to b: the build stays where it failed, its
-// status becomes failed. A failed build may fail again, in the same attempt.
+// status becomes failed, or cancelled when that was asked for. A failed build may fail again, in the same attempt.
 func (b *Build) Fail(in FailureIn, rules Rules, now time.Time) (Entry, error) {
 	if err := b.open(); err != nil {
 		return Entry{}, err
@@ -102,7 +102,7 @@ func (b *Build) Fail(in FailureIn, rules Rules, now time.Time) (Entry, error) {
 	return NewEntry(FailureReported, FailureRow{
 		StateCode: code.Number, State: code.Number, FailureType: in.FailureType, FailureClass: class, ErrorMessage: in.ErrorMessage,
 		ErrorCode: in.ErrorCode, ErrorDetails: details, Component: in.Component, IsRetryable: in.IsRetryable, RetryAttempt: retry,
-		ExitCode: in.ExitCode, Attempt: b.Attempt, Worker: in.Worker, Target: in.Target, Status: Failed,
+		ExitCode: in.ExitCode, Attempt: b.Attempt, Worker: in.Worker, Target: in.Target, Status: b.Status,
 	})
 }
 

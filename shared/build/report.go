@@ -191,7 +191,13 @@ func (b *Build) go_(s Status, now time.Time) {
 	}
 }
 
+// fail fails b in the state code; a build that is to be cancelled is cancelled
+// with that: its worker has stopped, and nobody wants it resumed.
 func (b *Build) fail(code int, class Class, now time.Time) {
+	if b.Cancelling {
+		b.end(Cancelled, now)
+		return
+	}
 	b.end(Failed, now)
 	b.FailedState, b.FailureClass = &code, class
 }

@@ -37,7 +37,7 @@ func Mount(a *api.API, rows resource.Store[Project, *Project]) {
 		Name: "project", Plural: "projects", Label: "Project", Tag: "Projects",
 		Example: Project{Meta: resource.Meta{ID: RHEL9ID}, Name: "rhel-9", IsActive: true},
 		Request: map[string]any{"name": "rhel-9", "description": "RHEL 9 golden images"},
-		Check:   func(ctx context.Context, p *Project) error { return p.adopt(ctx, rows) },
+		Check:   func(ctx context.Context, p *Project) error { return p.adopt(ctx, rows) }, Problems: []problem.Kind{problem.NotFound, problem.Ambiguous},
 	}.Mount(a, rows)
 }
 

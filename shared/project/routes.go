@@ -72,7 +72,7 @@ func (s *Service) MountCodes(a *api.API) {
 	api.Handle(a, add("update-project-state-code", http.MethodPut, item, auth.Write, 0, "Change any fields of a state code", exampleCodeIn, exampleCode, changed), s.updateCode)
 	api.Handle(a, add("delete-project-state-code", http.MethodDelete, item, auth.Admin, 204, "Delete a state code that no active build is at", nil, nil, changed), s.deleteCode)
 	api.Handle(a, add("restore-project-state-code", http.MethodPost, item+"/restore", auth.Admin, 0, "Bring a deleted state code back", nil, exampleCode, changed), s.restoreCode)
-	api.Handle(a, add("create-state-code", http.MethodPost, "/state-codes", auth.Write, 201, "Name a state of the project in the body", exampleCodeIn, exampleCode, changed), s.createTopCode)
+	api.Handle(a, add("create-state-code", http.MethodPost, "/state-codes", auth.Write, 201, "Name a state of the project in the body", exampleTopCodeIn, exampleCode, changed), s.createTopCode)
 	api.Handle(a, add("list-state-codes", http.MethodGet, "/state-codes", auth.Read, 0, "List the state codes of all projects", nil, []StateCode{exampleCode}, nil), s.listTopCodes)
 	api.Handle(a, add("get-state-code", http.MethodGet, "/state-codes/{id}", auth.Read, 0, "Get a state code by its id", nil, exampleCode, gone), s.getTopCode)
 	api.Handle(a, add("update-state-code", http.MethodPut, "/state-codes/{id}", auth.Write, 0, "Change any fields of a state code by its id", exampleCodeIn, exampleCode, changed), s.updateTopCode)
@@ -85,6 +85,8 @@ func (s *Service) MountCodes(a *api.API) {
 var (
 	exampleCode   = StateCode{ID: "018d64e2-1000-7000-8000-000000000001", ProjectID: RHEL9ID, StateCode: ptr(20), Code: ptr(20), Name: "building", Color: ptr("#0000FF")}
 	exampleCodeIn = map[string]any{"state_code": 20, "name": "building", "description": "Packer build started", "color": "#0000FF"}
+
+	exampleTopCodeIn = map[string]any{"project_id": "rhel-9", "code": 20, "name": "building", "display_name": "Building", "color": "#0000FF"}
 )
 
 // act changes the state code at.ID, or adds one, with f, and answers what f

@@ -21,7 +21,7 @@ func (s *Service) MountResumable(a *api.API) {
 	const tag = "Resume"
 	const coll, item = "/projects/{project}/resumable-states", "/projects/{project}/resumable-states/{code}"
 	gone := []problem.Kind{problem.NotFound}
-	changed := []problem.Kind{problem.NotFound, problem.Conflict, problem.PreconditionFailed}
+	changed := []problem.Kind{problem.NotFound, problem.Refused, problem.Conflict, problem.PreconditionFailed}
 	example := ResumableState{ID: "018d64e2-2000-7000-8000-000000000001", ProjectID: RHEL9ID, StateCode: 40, IsResumable: true, Strategy: ptr("from_artifact"),
 		RequiredArtifacts: []string{"vm_snapshot"}, RequiredVariables: []string{"vm_id"}, Timeout: 3600}
 	request := map[string]any{"state_code": 40, "resume_strategy": "from_artifact", "required_artifacts": []string{"vm_snapshot"}, "required_variables": []string{"vm_id"}}

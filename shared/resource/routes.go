@@ -22,6 +22,8 @@ type Resource[T any, P Item[T]] struct {
 	// Check completes a row that is about to be stored and may refuse it; nil
 	// when there is nothing to check beyond the schema.
 	Check func(ctx context.Context, v P) error
+	// Problems are what Check may refuse a new row with, beside Invalid.
+	Problems []problem.Kind
 	// Unused may refuse that a row is deleted; nil when it never does.
 	Unused func(ctx context.Context, v P) error
 }
@@ -67,7 +69,7 @@ func (r Resource[T, P]) Mount(a *api.API, s Store[T, P]) {
 	gone := []problem.Kind{problem.NotFound, problem.Ambiguous}
 	changed := append(gone, problem.Conflict, problem.PreconditionFailed)
 	api.Handle(a, api.Op{ID: "create-" + r.Name, Method: http.MethodPost, Path: path, Scope: auth.Write, Tag: r.Tag, Status: http.StatusCreated,
-		Summary: "Create " + article(one), Request: r.Request, Answer: r.Example}, e.create)
+		Summary: "Create " + article(one), Problems: r.Problems, Request: r.Request, Answer: r.Example}, e.create)
 	api.Handle(a, api.Op{ID: "list-" + r.Plural, Method: http.MethodGet, Path: path, Scope: auth.Read, Tag: r.Tag,
 		Summary: "List " + one + "s", Answer: []T{r.Example}}, e.list)
 	api.Handle(a, api.Op{ID: "get-" + r.Name, Method: http.MethodGet, Path: path + "/{id}", Scope: auth.Read, Tag: r.Tag,
