@@ -1,6 +1,6 @@
-// Package apitest is the test of the whole REST API over HTTP. Every host runs
-// it: the one-process stack, the same with indexes that lag, and the API on a
-// real DynamoDB engine.
+// Package apitest is a walk through the whole REST API for hosts that have no
+// change feed: the API on a real DynamoDB engine, and functions whose use of
+// the table is watched. Package suite is the full test of the contract.
 package apitest
 
 import (

@@ -85,6 +85,8 @@ class ProcessExecutor(RuntimeExecutor):
 
     def _spawn(self):
         self._api.reset()
+        # A version whose code this one shares may have taken it away when it ended.
+        self.prepare_version(self.function_version)
         folder = str(self.function_version.config.code.get_unzipped_code_location())
         self._process = subprocess.Popen(
             [f"{folder}/bootstrap"], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
