@@ -15,7 +15,7 @@ ARCHES    = amd64 arm64
 FUNCTIONS = $(notdir $(wildcard functions/*))
 
 .DEFAULT_GOAL := help
-.PHONY: bootstrap synth diff deploy destroy smoke localstack cost test-infra run build test check gen bench bench-scale demo test-dynamodb fuzz clean help
+.PHONY: bootstrap synth diff deploy destroy smoke localstack cost test-infra run build test check gen bench bench-scale bench-drive demo test-dynamodb fuzz clean help
 
 run: bin/bldst ## Run the whole system on http://localhost:8080 (PORT=9000 DATA=folder)
 	@exec bin/bldst local --port $(PORT) --data $(DATA)
@@ -49,6 +49,9 @@ bench: build ## Measure what the README promises; a table, and bench.json
 
 bench-scale: ## Measure growth from 1,000 to 1,000,000 builds; takes minutes
 	go run ./localstack/bench -scale -json bench-scale.json
+
+bench-drive: bin/bldst ## Measure how the state machine follows the builds; a table, and bench-drive.json
+	go run ./localstack/bench -drive -json bench-drive.json
 
 demo: bin/bldst ## Kill real image builds, with and without somebody to start them again, and watch them finish
 	@DEMO_BLDST=bin/bldst .ci/demo

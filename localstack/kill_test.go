@@ -27,7 +27,7 @@ const childFolder = "BLDST_TEST_STACK_FOLDER"
 func TestMain(m *testing.M) {
 	dir := os.Getenv(childFolder)
 	if dir == "" {
-		for name, value := range map[string]string{"rapid.checks": "10", "rapid.nofailfile": "true"} { // the seed is printed; testdata stays clean
+		for name, value := range map[string]string{"rapid.checks": "6", "rapid.nofailfile": "true"} { // the seed is printed; testdata stays clean
 			if err := flag.Set(name, value); err != nil {
 				panic(err)
 			}

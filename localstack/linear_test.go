@@ -128,7 +128,6 @@ type linear struct {
 	t     *testing.T
 	h     http.Handler
 	id    string
-	keyed atomic.Int64
 	begin time.Time
 }
 

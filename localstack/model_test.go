@@ -305,7 +305,7 @@ func (m *modelled) check(t *rapid.T) {
 func (m *modelled) end(t *rapid.T) {
 	m.stuck = false
 	m.settle()
-	m.clock.Advance(4 * 24 * time.Hour)
+	m.clock.Advance(3 * 24 * time.Hour)
 	m.check(t)
 	open := m.open()
 	for _, id := range m.ids {

@@ -327,6 +327,20 @@ func TestABuildThatIsToBeCancelledIsClosedWhenItsWorkerIsSilent(t *testing.T) {
 	s.execution(id+"-a1", states.Succeeded, "Done")
 }
 
+func TestABuildThatIsToBeCancelledIsNotResumedWhenItsWorkerFails(t *testing.T) {
+	t.Parallel()
+	s := newScenario(t)
+	s.policy(automatic(build.Transient, 3, 60))
+	id := s.create("n1")
+	s.report(id, 25, "in_progress", "runner-1", 1)
+	s.ok("POST", "/builds/"+id+"/cancel", doc{"reason": "superseded"})
+	s.fail(id, build.Transient)
+	s.expect(id, build.Cancelled, "", 1)
+	s.clock.Advance(time.Hour)
+	s.expect(id, build.Cancelled, "", 1)
+	s.execution(id+"-a1", states.Succeeded, "Done")
+}
+
 func TestCIStartsTheExecutionItself(t *testing.T) {
 	t.Parallel()
 	s := newScenario(t)
@@ -414,7 +428,9 @@ func TestTransitions(t *testing.T) {
 	s.report(id, 25, "in_progress", "runner-1", 1)
 	before := count()
 	s.report(id, 30, "in_progress", "runner-1", 1)
-	if moved := count() - before; moved > 2 {
+	moved := count() - before
+	t.Logf("%d for a report that moves the code", moved)
+	if moved > 2 {
 		t.Errorf("a report that moves the code costs %d transitions, want at most 2", moved)
 	}
 	before = count()
@@ -426,6 +442,7 @@ func TestTransitions(t *testing.T) {
 	before = count()
 	s.report(id, 100, "completed", "runner-1", 1)
 	ended := s.execution(id+"-a1", states.Succeeded, "Done").Transitions - before
+	t.Logf("%d transitions to open the build, %d to finish it", opened, ended)
 	if opened+ended > 6 {
 		t.Errorf("to open and finish costs %d transitions, want at most 6", opened+ended)
 	}

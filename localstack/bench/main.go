@@ -106,6 +106,7 @@ func machine() string {
 func main() {
 	scale := flag.Bool("scale", false, "measure growth from 1,000 to -builds builds instead")
 	builds := flag.Int("builds", 1_000_000, "with -scale: the size of the large table")
+	driven := flag.Bool("drive", false, "measure the state machine that drives the builds instead")
 	runs := flag.Int("runs", 5, "runs of each figure")
 	path := flag.String("json", "bench.json", "where the figures are written")
 	bin := flag.String("bin", "bin/bldst", "the built program, for what is measured from outside")
@@ -119,6 +120,9 @@ func main() {
 		func(ctx context.Context, r *report, n int) error { return benchProcess(ctx, r, n, *bin) }}
 	if *scale {
 		steps = []func(context.Context, *report, int) error{func(ctx context.Context, r *report, n int) error { return benchScale(ctx, r, n, *builds) }}
+	}
+	if *driven {
+		steps = []func(context.Context, *report, int) error{func(ctx context.Context, r *report, n int) error { return benchMachine(ctx, r, n, *bin) }}
 	}
 	for _, step := range steps {
 		if err := step(ctx, r, *runs); err != nil {

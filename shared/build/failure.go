@@ -31,7 +31,8 @@ type FailureIn struct {
 	Target       string          `json:"target,omitempty" maxLength:"200"`
 }
 
-// A FailureRow is one failure as callers read it.
+// A FailureRow is one failure as the history keeps it: without what was not
+// said.
 type FailureRow struct {
 	ID           string          `json:"id,omitempty"`
 	BuildID      string          `json:"build_id,omitempty"`
@@ -49,11 +50,41 @@ type FailureRow struct {
 	Attempt      int             `json:"attempt"`
 	Worker       string          `json:"worker,omitempty"`
 	Target       string          `json:"target,omitempty"`
-	Resolved     bool            `json:"resolved" doc:"The state was completed since."`
-	Resolution   string          `json:"resolution_notes,omitempty"`
 	Status       Status          `json:"status" doc:"Of the build."`
 	CreatedAt    time.Time       `json:"created_at,omitzero"`
-	ResolvedAt   *time.Time      `json:"resolved_at,omitempty"`
+}
+
+// A ShownFailure is one failure as callers read it: every field is there.
+type ShownFailure struct {
+	ID           string          `json:"id"`
+	BuildID      string          `json:"build_id"`
+	StateCode    int             `json:"state_code"`
+	State        int             `json:"state" doc:"Same as state_code."`
+	FailureType  *string         `json:"failure_type"`
+	FailureClass Class           `json:"failure_class"`
+	ErrorMessage string          `json:"error_message"`
+	ErrorCode    *string         `json:"error_code"`
+	ErrorDetails json.RawMessage `json:"error_details"`
+	Component    *string         `json:"component"`
+	IsRetryable  *bool           `json:"is_retryable"`
+	RetryAttempt int             `json:"retry_attempt"`
+	ExitCode     *int            `json:"exit_code"`
+	Attempt      int             `json:"attempt"`
+	Worker       *string         `json:"worker"`
+	Target       *string         `json:"target"`
+	Resolved     bool            `json:"resolved" doc:"The state was completed since."`
+	Resolution   *string         `json:"resolution_notes"`
+	Status       Status          `json:"status" doc:"Of the build."`
+	CreatedAt    time.Time       `json:"created_at"`
+	ResolvedAt   *time.Time      `json:"resolved_at"`
+}
+
+func (r FailureRow) show() ShownFailure {
+	return ShownFailure{
+		ID: r.ID, BuildID: r.BuildID, StateCode: r.StateCode, State: r.State, FailureType: text(r.FailureType), FailureClass: r.FailureClass, ErrorMessage: r.ErrorMessage,
+		ErrorCode: text(r.ErrorCode), ErrorDetails: raw(r.ErrorDetails), Component: text(r.Component), IsRetryable: r.IsRetryable, RetryAttempt: r.RetryAttempt,
+		ExitCode: r.ExitCode, Attempt: r.Attempt, Worker: text(r.Worker), Target: text(r.Target), Status: r.Status, CreatedAt: r.CreatedAt,
+	}
 }
 
 // Fail applies the failure in to b: the build stays where it failed, its
@@ -106,18 +137,19 @@ func (b *Build) Fail(in FailureIn, rules Rules, now time.Time) (Entry, error) {
 	})
 }
 
-// failureRow returns the failure the entry holds, given the build as it is: a
+// failureOf returns the failure the entry holds, given the build as it is: a
 // failure is resolved when its state was completed since.
-func failureRow(e Entry, b *Build) (FailureRow, error) {
+func failureOf(e Entry, b *Build) (ShownFailure, error) {
 	var row FailureRow
 	if err := json.Unmarshal(e.Data, &row); err != nil {
-		return row, fmt.Errorf("history row %d of build %s: %w", e.Seq, e.BuildID, err)
+		return ShownFailure{}, fmt.Errorf("history row %d of build %s: %w", e.Seq, e.BuildID, err)
 	}
 	row.ID, row.BuildID, row.CreatedAt = e.ID, e.BuildID, e.At
+	out := row.show()
 	if m := b.Marks[row.StateCode]; m.Status == Completed && m.End >= e.At.Unix() {
 		at := time.Unix(m.End, 0).UTC()
-		row.Resolved, row.ResolvedAt = true, &at
-		row.Resolution = "State " + strconv.Itoa(row.StateCode) + " was completed in attempt " + strconv.Itoa(m.Attempt) + "."
+		out.Resolved, out.ResolvedAt = true, &at
+		out.Resolution = text("State " + strconv.Itoa(row.StateCode) + " was completed in attempt " + strconv.Itoa(m.Attempt) + ".")
 	}
-	return row, nil
+	return out, nil
 }

@@ -269,6 +269,28 @@ func TestCancelling(t *testing.T) {
 	}
 }
 
+func TestAWorkerThatFailsWhenItIsAskedToStopHasStopped(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(b *build.Build) error{
+		"by a report": func(b *build.Build) error {
+			_, err := b.Advance(build.Report{At: 25, How: build.Failed, Text: "killed"}, build.Builtin{}, noon)
+			return err
+		},
+		"by a failure": func(b *build.Build) error {
+			e, err := b.Fail(build.FailureIn{ErrorMessage: "killed", FailureClass: string(build.Transient)}, build.Builtin{}, noon)
+			if said := data[build.FailureRow](t, e); said.Status != build.Cancelled {
+				t.Errorf("the history says that the build is %s", said.Status)
+			}
+			return err
+		},
+	} {
+		b := &build.Build{Status: build.InProgress, Attempt: 1, Current: 25, Cancelling: true, Marks: build.Marks{}}
+		if err := fail(b); err != nil || b.Status != build.Cancelled || b.Cancelling || b.FailureClass != "" || b.Message != "killed" || b.EndTime == nil {
+			t.Errorf("%s: %v, %+v", name, err, b)
+		}
+	}
+}
+
 func TestJobs(t *testing.T) {
 	t.Parallel()
 	later := noon.Add(time.Hour)

@@ -290,13 +290,12 @@ func (b *Build) stateEntry(r Report, now time.Time) (Entry, error) {
 	return NewEntry(StateReported, row)
 }
 
-// A StateRow is one report as callers read it.
+// A StateRow is one report as the history keeps it: without what was not said.
 type StateRow struct {
 	ID                  string          `json:"id,omitempty"`
 	BuildID             string          `json:"build_id,omitempty"`
 	StateCode           int             `json:"state_code"`
 	State               int             `json:"state" doc:"Same as state_code."`
-	StateName           string          `json:"state_name,omitempty"`
 	Status              Status          `json:"status" doc:"Of the state, not of the build."`
 	Message             string          `json:"message,omitempty"`
 	Metadata            json.RawMessage `json:"metadata,omitempty"`
@@ -318,12 +317,49 @@ type StateRow struct {
 	CreatedAt           time.Time       `json:"created_at,omitzero"`
 }
 
-// stateRow returns the report the entry holds.
-func stateRow(e Entry) (StateRow, error) {
+// stateOf returns the report the entry holds.
+func stateOf(e Entry) (ShownState, error) {
 	var row StateRow
 	if err := json.Unmarshal(e.Data, &row); err != nil {
-		return row, fmt.Errorf("history row %d of build %s: %w", e.Seq, e.BuildID, err)
+		return ShownState{}, fmt.Errorf("history row %d of build %s: %w", e.Seq, e.BuildID, err)
 	}
 	row.ID, row.BuildID, row.Timestamp, row.CreatedAt = e.ID, e.BuildID, e.At, e.At
-	return row, nil
+	return row.show(), nil
+}
+
+// A ShownState is one report as callers read it: every field is there.
+type ShownState struct {
+	ID                  string          `json:"id"`
+	BuildID             string          `json:"build_id"`
+	StateCode           int             `json:"state_code"`
+	State               int             `json:"state" doc:"Same as state_code."`
+	Status              Status          `json:"status" doc:"Of the state, not of the build."`
+	Message             *string         `json:"message"`
+	Metadata            json.RawMessage `json:"metadata"`
+	ArtifactStorageType *string         `json:"artifact_storage_type"`
+	ArtifactStoragePath *string         `json:"artifact_storage_path"`
+	ArtifactSizeBytes   *int64          `json:"artifact_size_bytes"`
+	ArtifactChecksum    *string         `json:"artifact_checksum"`
+	ArtifactMetadata    json.RawMessage `json:"artifact_metadata"`
+	StartTime           time.Time       `json:"start_time"`
+	EndTime             *time.Time      `json:"end_time"`
+	Duration            *int64          `json:"duration_seconds"`
+	ErrorMessage        *string         `json:"error_message"`
+	RetryCount          int             `json:"retry_count"`
+	Attempt             int             `json:"attempt"`
+	Worker              *string         `json:"worker"`
+	Target              *string         `json:"target"`
+	Fingerprint         *string         `json:"fingerprint"`
+	Timestamp           time.Time       `json:"timestamp" doc:"Same as created_at."`
+	CreatedAt           time.Time       `json:"created_at"`
+}
+
+func (r StateRow) show() ShownState {
+	return ShownState{
+		ID: r.ID, BuildID: r.BuildID, StateCode: r.StateCode, State: r.State, Status: r.Status, Message: text(r.Message), Metadata: raw(r.Metadata),
+		ArtifactStorageType: text(r.ArtifactStorageType), ArtifactStoragePath: text(r.ArtifactStoragePath), ArtifactSizeBytes: r.ArtifactSizeBytes,
+		ArtifactChecksum: text(r.ArtifactChecksum), ArtifactMetadata: raw(r.ArtifactMetadata), StartTime: r.StartTime, EndTime: r.EndTime, Duration: r.Duration,
+		ErrorMessage: text(r.ErrorMessage), RetryCount: r.RetryCount, Attempt: r.Attempt, Worker: text(r.Worker), Target: text(r.Target),
+		Fingerprint: text(r.Fingerprint), Timestamp: r.Timestamp, CreatedAt: r.CreatedAt,
+	}
 }

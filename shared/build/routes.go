@@ -67,12 +67,12 @@ func (s *Service) Mount(a *api.API) {
 	api.Handle(a, api.Op{ID: "get-state", Method: http.MethodGet, Path: "/builds/{id}/state", Scope: auth.Read, Tag: tag,
 		Summary: "Get where a build is, and how it came there", Problems: gone}, s.state)
 	api.Handle(a, api.Op{ID: "list-states", Method: http.MethodGet, Path: "/builds/{id}/states", Scope: auth.Read, Tag: tag,
-		Summary: "List the reports of a build, oldest first", Problems: gone, Answer: []StateRow{exampleState}}, s.states)
+		Summary: "List the reports of a build, oldest first", Problems: gone, Answer: []ShownState{exampleState}}, s.states)
 	api.Handle(a, api.Op{ID: "report-failure", Method: http.MethodPost, Path: "/builds/{id}/failure", Aliases: []string{"/builds/{id}/failures"}, Scope: auth.Write, Tag: tag,
 		Summary: "Report that a build failed", Description: "The build stays at the state where it failed and can be resumed.", Problems: changed,
 		Request: exampleFailureIn, Answer: exampleFailure}, s.fail)
 	api.Handle(a, api.Op{ID: "list-failures", Method: http.MethodGet, Path: "/builds/{id}/failures", Scope: auth.Read, Tag: tag,
-		Summary: "List the failures of a build, oldest first", Problems: gone, Answer: []FailureRow{exampleFailure}}, s.failures)
+		Summary: "List the failures of a build, oldest first", Problems: gone, Answer: []ShownFailure{exampleFailure}}, s.failures)
 	api.Handle(a, api.Op{ID: "list-history", Method: http.MethodGet, Path: "/builds/{id}/history", Scope: auth.Read, Tag: tag,
 		Summary: "List everything that was done to a build, oldest first", Problems: gone}, s.history)
 	api.Handle(a, api.Op{ID: "verify-history", Method: http.MethodGet, Path: "/builds/{id}/history/verify", Scope: auth.Read, Tag: tag,
@@ -228,17 +228,17 @@ func (s *Service) report(ctx context.Context, in *reportIn) (*api.Object[StateAn
 	if err != nil {
 		return nil, err
 	}
-	row, err := stateRow(entry)
+	row, err := stateOf(entry)
 	if err != nil {
 		return nil, err
 	}
-	return api.Rev(b.Rev, StateAnswer{StateRow: row, CurrentState: b.Current, NewState: b.Current, BuildStatus: b.Status, Revision: b.Rev, CancelRequested: b.Cancelling}), nil
+	return api.Rev(b.Rev, StateAnswer{ShownState: row, CurrentState: b.Current, NewState: b.Current, BuildStatus: b.Status, Revision: b.Rev, CancelRequested: b.Cancelling}), nil
 }
 
 // A StateAnswer is the answer to a report: the state as it was stored, and
 // what became of the build.
 type StateAnswer struct {
-	StateRow
+	ShownState
 	CurrentState    int    `json:"current_state"`
 	NewState        int    `json:"new_state" doc:"Same as current_state."`
 	BuildStatus     Status `json:"build_status"`
@@ -254,14 +254,14 @@ func (s *Service) state(ctx context.Context, in *stateIn) (*api.Object[StateView
 		return nil, err
 	}
 	v := StateView{BuildID: b.ID, CurrentState: b.Current, StateCode: b.Current, Status: b.Status, Message: text(b.Message), Attempt: b.Attempt,
-		LastUpdated: b.UpdatedAt, LastTransition: b.UpdatedAt, TransitionedAt: b.UpdatedAt, History: make([]StateBrief, len(rows)), StateHistory: make([]StateRow, len(rows))}
+		LastUpdated: b.UpdatedAt, LastTransition: b.UpdatedAt, TransitionedAt: b.UpdatedAt, History: make([]StateBrief, len(rows)), StateHistory: make([]ShownState, len(rows))}
 	for i, r := range rows {
-		row, err := rowAs(r, stateRow)
+		row, err := rowAs(r, stateOf)
 		if err != nil {
 			return nil, err
 		}
 		v.StateHistory[i] = row
-		v.History[len(rows)-1-i] = StateBrief{StateCode: row.StateCode, Status: row.Status, Timestamp: row.Timestamp, Message: text(row.Message), Attempt: row.Attempt}
+		v.History[len(rows)-1-i] = StateBrief{StateCode: row.StateCode, Status: row.Status, Timestamp: row.Timestamp, Message: row.Message, Attempt: row.Attempt}
 	}
 	return api.Rev(b.Rev, v), nil
 }
@@ -299,8 +299,8 @@ func page[T any](ctx context.Context, s *Service, in *rowsIn, f func(*Build, Row
 	return out, nil
 }
 
-func (s *Service) states(ctx context.Context, in *rowsIn) (*api.List[StateRow], error) {
-	return page(ctx, s, in, func(_ *Build, r Row) (StateRow, error) { return rowAs(r, stateRow) }, StateReported)
+func (s *Service) states(ctx context.Context, in *rowsIn) (*api.List[ShownState], error) {
+	return page(ctx, s, in, func(_ *Build, r Row) (ShownState, error) { return rowAs(r, stateOf) }, StateReported)
 }
 
 type failIn struct {
@@ -310,7 +310,7 @@ type failIn struct {
 	Body    FailureIn
 }
 
-func (s *Service) fail(ctx context.Context, in *failIn) (*api.Object[FailureRow], error) {
+func (s *Service) fail(ctx context.Context, in *failIn) (*api.Object[ShownFailure], error) {
 	if in.Body.Attempt == nil && in.Attempt > 0 {
 		in.Body.Attempt = &in.Attempt
 	}
@@ -323,16 +323,16 @@ func (s *Service) fail(ctx context.Context, in *failIn) (*api.Object[FailureRow]
 	if err != nil {
 		return nil, err
 	}
-	row, err := failureRow(entry, b)
+	row, err := failureOf(entry, b)
 	if err != nil {
 		return nil, err
 	}
 	return api.Rev(b.Rev, row), nil
 }
 
-func (s *Service) failures(ctx context.Context, in *rowsIn) (*api.List[FailureRow], error) {
-	return page(ctx, s, in, func(b *Build, r Row) (FailureRow, error) {
-		return rowAs(r, func(e Entry) (FailureRow, error) { return failureRow(e, b) })
+func (s *Service) failures(ctx context.Context, in *rowsIn) (*api.List[ShownFailure], error) {
+	return page(ctx, s, in, func(b *Build, r Row) (ShownFailure, error) {
+		return rowAs(r, func(e Entry) (ShownFailure, error) { return failureOf(e, b) })
 	}, FailureReported)
 }
 

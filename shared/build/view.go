@@ -133,7 +133,7 @@ type StateView struct {
 	LastTransition time.Time    `json:"last_transition" doc:"Same as last_updated."`
 	TransitionedAt time.Time    `json:"transitioned_at" doc:"Same as last_updated."`
 	History        []StateBrief `json:"history" doc:"Oldest first; the newest 1000."`
-	StateHistory   []StateRow   `json:"state_history" doc:"Newest first; the newest 1000."`
+	StateHistory   []ShownState `json:"state_history" doc:"Newest first; the newest 1000."`
 }
 
 // A StateBrief is one line of StateView.History.

@@ -31,7 +31,10 @@ const (
 	buildKeys = `id build_number build_id project_id platform_id os_version_id image_type_id current_state status build_metadata created_by
 		concourse_pipeline_url concourse_job_name pipeline_url commit_hash ami_id image_id packer_manifest start_time end_time duration_seconds created_at updated_at
 		attempt revision lease_until deadline_at cancel_requested eta execution_arn links base inputs`
-	failureKeys = "id build_id state_code state error_message retry_attempt resolved created_at failure_class attempt"
+	failureKeys = `id build_id state_code state failure_type error_message error_code error_details component is_retryable retry_attempt resolved resolution_notes
+		created_at resolved_at failure_class attempt`
+	stateKeys = `id build_id state_code state status message metadata artifact_storage_type artifact_storage_path artifact_size_bytes artifact_checksum artifact_metadata
+		start_time end_time duration_seconds error_message retry_count timestamp created_at attempt`
 )
 
 func newBuilds(t *testing.T, s *session) {
@@ -402,7 +405,7 @@ func stateViews(t *testing.T, s *session) {
 		}
 	}
 	rows := s.reader.get(t, at+"/states").is(http.StatusOK).list()
-	if got := numbers(rows, "state"); got != "[5 10 15]" || rows[1]["artifact_storage_path"] != "s3://b/ten" {
+	if got := numbers(rows, "state"); got != "[5 10 15]" || rows[1]["artifact_storage_path"] != "s3://b/ten" || lacks(rows[0], stateKeys) != "" || lacks(newest[0].(obj), stateKeys) != "" {
 		t.Errorf("/states lists %s: %v", got, rows)
 	}
 	if got := numbers(s.reader.walk(t, at+"/states?limit=1"), "state"); got != "[5 10 15]" {
@@ -507,7 +510,7 @@ func failures(t *testing.T, s *session) {
 	s.dev.get(t, at).has(obj{"failure_class": "quota", "failed_state": 30})
 	s.dev.post(t, at+"/state", obj{"state_code": 30, "status": "completed"}).is(http.StatusOK)
 	rows := s.reader.get(t, at+"/failures").is(http.StatusOK).list()
-	if got := numbers(rows, "state_code"); got != "[25 30]" || rows[0]["resolved"] != false || rows[1]["resolved"] != true || rows[1]["resolved_at"] == nil {
+	if got := numbers(rows, "state_code"); got != "[25 30]" || lacks(rows[0], failureKeys) != "" || rows[0]["resolved"] != false || rows[1]["resolved"] != true || rows[1]["resolved_at"] == nil {
 		t.Errorf("failures: %v", rows)
 	}
 	if got := numbers(s.reader.walk(t, at+"/failures?limit=1"), "state_code"); got != "[25 30]" {

@@ -95,7 +95,7 @@ func generationsOfReport(t *testing.T, s *session) {
 		for _, path := range []string{"/state", "/states"} {
 			t.Run(c.name+path, func(t *testing.T) {
 				b := s.newBuild(t, nil)
-				s.dev.post(t, "/builds/"+b+path, c.body).is(http.StatusOK).has(with(c.want, obj{"build_id": b})).keys("id attempt timestamp created_at retry_count start_time revision")
+				s.dev.post(t, "/builds/"+b+path, c.body).is(http.StatusOK).has(with(c.want, obj{"build_id": b})).keys(stateKeys + " revision current_state build_status")
 			})
 		}
 	}
