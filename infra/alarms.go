@@ -66,10 +66,7 @@ func (st *stack) driveAlarms() []alarm {
 		{"MachineThrottled", st.machine("ExecutionThrottled"), 0, 2, "Step Functions slows executions down: raise the quota of state transitions."},
 		{"BuildsStalled", st.business("BuildsStalled", "Sum"), 0, 1, "A worker has gone silent. The machine decides what becomes of the build."},
 	}
-	var tasks []string
-	for _, name := range slices.Sorted(maps.Values(asl.Placeholders)) {
-		tasks = append(tasks, name)
-	}
+	tasks := slices.Sorted(maps.Values(asl.Placeholders))
 	return append(out, alarm{"TaskErrors", st.sum("Errors", tasks), 3, 1, "Tasks of the state machine fail. They are tried again; builds wait meanwhile."})
 }
 

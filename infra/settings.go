@@ -14,8 +14,6 @@ import (
 	"strings"
 
 	"github.com/aws/constructs-go/constructs/v10"
-
-	"bldst/shared/config"
 )
 
 // Production is the stage whose data outlives it: nothing that holds data is
@@ -87,10 +85,6 @@ func (st *Settings) check() error {
 }
 
 func (st *Settings) production() bool { return st.Stage == Production }
-
-// development reports whether this is the stage with documented credentials,
-// which is for emulators.
-func (st *Settings) development() bool { return st.Stage == config.Development }
 
 // root is the folder of the module that we are in.
 func root() string {

@@ -79,13 +79,4 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// code returns the code of the service's error, "" for another error.
-func code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode()
-	}
-	return ""
-}
-
 func text(v *string) string { return aws.ToString(v) }
