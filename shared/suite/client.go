@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -125,6 +126,7 @@ func (r *reply) check(s *session) {
 		r.t.Errorf("%s: no X-Request-Id", r.call)
 	}
 	if r.status < 400 {
+		r.checkTimes()
 		return
 	}
 	s.mu.Lock()
@@ -147,6 +149,41 @@ func (r *reply) check(s *session) {
 	}
 	r.checkDetail(e.Detail)
 	r.checkHeaders()
+}
+
+// utc is how times are written: with Z, and microseconds at most.
+var utc = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$`)
+
+// checkTimes requires of every time in the body that it is written like that.
+func (r *reply) checkTimes() {
+	r.t.Helper()
+	var body any
+	if json.Unmarshal(r.body, &body) != nil || strings.HasPrefix(r.call, "GET /openapi.json") {
+		return
+	}
+	var walk func(name string, v any)
+	walk = func(name string, v any) {
+		switch v := v.(type) {
+		case obj:
+			for k, inner := range v {
+				walk(k, inner)
+			}
+		case []any:
+			for _, inner := range v {
+				walk(name, inner)
+			}
+		case string:
+			if isTime(name) && !utc.MatchString(v) {
+				r.t.Errorf("%s: %s is %q, want UTC with Z and microseconds at most", r.call, name, v)
+			}
+		}
+	}
+	walk("", body)
+}
+
+// isTime reports whether the field is a time by its name.
+func isTime(name string) bool {
+	return slices.ContainsFunc([]string{"_at", "_time", "_until", "_date", "timestamp", "last_updated", "last_transition"}, func(end string) bool { return strings.HasSuffix(name, end) }) || name == "at" || name == "time" || name == "eta"
 }
 
 // checkDetail requires a sentence, or for 422 the list of invalid fields.

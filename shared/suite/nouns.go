@@ -262,6 +262,19 @@ func nounPages(t *testing.T, s *session, n noun) {
 			return ""
 		})
 	}
+	gone := n.add(t, s, unique("page")).id()
+	s.admin.delete(t, n.path+"/"+gone).is(http.StatusNoContent)
+	for how, read := range map[string]func() []obj{
+		"by cursor":         func() []obj { return s.reader.walk(t, n.path+"?include_deactivated=true&limit=3") },
+		"by skip and limit": func() []obj { return s.reader.skim(t, n.path+"?include_deactivated=true", 4) },
+	} {
+		eventually(t, func() string {
+			if got := among(read(), "id", []string{gone}); len(got) != 1 {
+				return fmt.Sprintf("%s with deleted ones lists %s %d times", how, gone, len(got))
+			}
+			return ""
+		})
+	}
 	badPages(t, s, n.path)
 }
 

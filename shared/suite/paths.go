@@ -168,6 +168,24 @@ func described(t *testing.T) map[string]operation {
 	return out
 }
 
+// serves reports whether the operation is the one that serves path, whatever
+// its spelling.
+func (op operation) serves(method, path string) bool {
+	have, want := strings.Split(strings.TrimSuffix(path, "/"), "/"), strings.Split(op.path, "/")
+	if op.method != method || len(have) != len(want) {
+		return false
+	}
+	for i, w := range want {
+		if i%2 == 1 {
+			have[i] = strings.ReplaceAll(have[i], "_", "-")
+		}
+		if w != have[i] && !strings.HasPrefix(w, "{") {
+			return false
+		}
+	}
+	return true
+}
+
 // An operation is one endpoint as the document has it.
 type operation struct {
 	method, path, scope string
