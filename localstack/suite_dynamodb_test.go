@@ -25,6 +25,7 @@ import (
 	"bldst/shared/suite"
 	"bldst/shared/table"
 	"bldst/shared/table/dynamo"
+	"bldst/shared/table/dynamo/dynamotest"
 	"bldst/shared/table/stream"
 	"bldst/shared/wire"
 )
@@ -146,12 +147,8 @@ func (f *follower) step(ctx context.Context) (int, error) {
 func (f *follower) deliver(ctx context.Context, records []streamtypes.Record) error {
 	var changes []table.Change
 	for _, r := range records {
-		c := table.Change{Seq: *r.Dynamodb.SequenceNumber, Key: table.Key{PK: attribute(r.Dynamodb.Keys)(table.AttrPK), SK: attribute(r.Dynamodb.Keys)(table.AttrSK)}}
-		var err error
-		if c.Old, err = image(r.Dynamodb.OldImage); err != nil {
-			return err
-		}
-		if c.New, err = image(r.Dynamodb.NewImage); err != nil {
+		c, err := dynamotest.Change(r.Dynamodb)
+		if err != nil {
 			return err
 		}
 		if store.FeedsRelay(c.Key) {
@@ -173,26 +170,4 @@ func (f *follower) deliver(ctx context.Context, records []streamtypes.Record) er
 		return fmt.Errorf("relay answers %s", answer)
 	}
 	return nil
-}
-
-func image(m map[string]streamtypes.AttributeValue) (*table.Item, error) {
-	if len(m) == 0 {
-		return nil, nil
-	}
-	return table.FromAttributes(attribute(m))
-}
-
-func attribute(m map[string]streamtypes.AttributeValue) func(string) string {
-	return func(name string) string {
-		switch v := m[name].(type) {
-		case *streamtypes.AttributeValueMemberS:
-			return v.Value
-		case *streamtypes.AttributeValueMemberN:
-			return v.Value
-		case *streamtypes.AttributeValueMemberBOOL:
-			return fmt.Sprint(v.Value)
-		default:
-			return ""
-		}
-	}
 }

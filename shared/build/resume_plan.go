@@ -50,7 +50,7 @@ type ResumeConfig struct {
 	Notes             *string   `json:"notes"`
 	CreatedAt         time.Time `json:"created_at"`
 	UpdatedAt         time.Time `json:"updated_at"`
-	Revision          int64     `json:"revision"`
+	Revision          int64     `json:"revision" doc:"Counts its changes; also the ETag."`
 }
 
 // A Plan is what a resume of a build would do, and whether it can be done. It

@@ -93,22 +93,8 @@ func (r *Rules) called(name string) *StateCode {
 }
 
 // A ResumableState says whether and how a build can be resumed from a state.
-type ResumableState struct {
-	ID                string    `json:"id"`
-	ProjectID         string    `json:"project_id"`
-	StateCode         int       `json:"state_code"`
-	IsResumable       bool      `json:"is_resumable"`
-	Strategy          *string   `json:"resume_strategy"`
-	RequiredArtifacts []string  `json:"required_artifacts" doc:"Names or types."`
-	RequiredVariables []string  `json:"required_variables"`
-	Command           *string   `json:"resume_command"`
-	Timeout           int       `json:"resume_timeout_seconds"`
-	Description       *string   `json:"description"`
-	Notes             *string   `json:"notes"`
-	CreatedAt         time.Time `json:"created_at"`
-	UpdatedAt         time.Time `json:"updated_at"`
-	Revision          int64     `json:"revision" doc:"Counts its changes; also the ETag."`
-}
+// It is what the rules of builds read, and what callers do.
+type ResumableState = build.ResumeConfig
 
 // A ResumableIn is the body of a new resumable state and of a change: any
 // subset.
@@ -190,7 +176,7 @@ func (r *Rules) ResumeConfig(code int) *build.ResumeConfig {
 	if s == nil {
 		return nil
 	}
-	c := build.ResumeConfig(*s)
+	c := *s
 	return &c
 }
 

@@ -5,7 +5,6 @@ package dynamo_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -20,6 +19,7 @@ import (
 
 	"bldst/shared/table"
 	"bldst/shared/table/dynamo"
+	"bldst/shared/table/dynamo/dynamotest"
 	"bldst/shared/table/tabletest"
 )
 
@@ -123,7 +123,7 @@ func (f *feed) read(ctx context.Context, after string, limit int) ([]table.Chang
 			return nil, err
 		}
 		for _, r := range records {
-			c, err := change(r.Dynamodb)
+			c, err := dynamotest.Change(r.Dynamodb)
 			if err != nil {
 				return nil, err
 			}
@@ -155,35 +155,4 @@ func (f *feed) records(ctx context.Context, shard *string) ([]streamtypes.Record
 		all, next = append(all, out.Records...), out.NextShardIterator
 	}
 	return all, nil
-}
-
-func change(r *streamtypes.StreamRecord) (table.Change, error) {
-	keys := plain(r.Keys)
-	c := table.Change{Seq: *r.SequenceNumber, Key: table.Key{PK: keys(table.AttrPK), SK: keys(table.AttrSK)}}
-	var oldErr, newErr error
-	c.Old, oldErr = image(r.OldImage)
-	c.New, newErr = image(r.NewImage)
-	return c, errors.Join(oldErr, newErr)
-}
-
-func image(m map[string]streamtypes.AttributeValue) (*table.Item, error) {
-	if len(m) == 0 {
-		return nil, nil
-	}
-	return table.FromAttributes(plain(m))
-}
-
-func plain(m map[string]streamtypes.AttributeValue) func(string) string {
-	return func(name string) string {
-		switch v := m[name].(type) {
-		case *streamtypes.AttributeValueMemberS:
-			return v.Value
-		case *streamtypes.AttributeValueMemberN:
-			return v.Value
-		case *streamtypes.AttributeValueMemberBOOL:
-			return fmt.Sprint(v.Value)
-		default:
-			return ""
-		}
-	}
 }
