@@ -16,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +29,7 @@ import (
 	"bldst/shared/openapi"
 	"bldst/shared/outbound"
 	"bldst/shared/store"
+	port "bldst/shared/table"
 	"bldst/shared/wire"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -50,6 +50,8 @@ type Options struct {
 	// IndexLag makes the indexes of the table lag, as those of DynamoDB may;
 	// for tests.
 	IndexLag func() time.Duration
+	// Guard returns the table as a function with routes is given it; for tests.
+	Guard func(function string, t port.Table) port.Table
 	// Meter counts what AWS would bill; nil counts nothing.
 	Meter *meter.Meter
 
@@ -68,7 +70,7 @@ type Stack struct {
 	driver    *driver
 	listeners []net.Listener
 	serving   sync.WaitGroup
-	requests  atomic.Int64 // being served
+	traffic   traffic
 	stopPump  context.CancelFunc
 	pumping   sync.WaitGroup
 	failed    chan error
@@ -134,14 +136,14 @@ func (s *Stack) start(ctx context.Context) error {
 			return err
 		}
 	}
-	g, err := gateway.New(s.metered(Functions(s.ports())), gateway.Options{Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID})
+	g, err := gateway.New(s.metered(Functions(s.portsOf)), gateway.Options{Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID})
 	if err != nil {
 		return err
 	}
 	if s.driver, err = newDriver(s.URL, s.o, s.ports()); err != nil {
 		return err
 	}
-	s.serve(s.driver.route(s.counted(g)))
+	s.serve(s.driver.route(s.traffic.counted(g)))
 	return s.startPump()
 }
 
@@ -151,11 +153,21 @@ func (s *Stack) ports() wire.Ports {
 		Outbound: outbound.Allow{Loopback: true, Plain: true}, Webhooks: s.o.Webhooks, CI: s.o.CI}
 }
 
-// Functions returns the handlers of the functions with routes, on ports.
-func Functions(p wire.Ports) map[string]lambda.Handler {
-	out := map[string]lambda.Handler{"docs": cold(func() http.Handler { return wire.Public(p, openapi.Docs) })}
+// portsOf are what that function with routes is given.
+func (s *Stack) portsOf(function string) wire.Ports {
+	p := s.ports()
+	if s.o.Guard != nil {
+		p.Table = s.o.Guard(function, p.Table)
+	}
+	return p
+}
+
+// Functions returns the handlers of the functions with routes, each on its
+// ports.
+func Functions(ports func(function string) wire.Ports) map[string]lambda.Handler {
+	out := map[string]lambda.Handler{"docs": cold(func() http.Handler { return wire.Public(ports("docs"), openapi.Docs) })}
 	for _, f := range wire.Functions() {
-		out[f.Name] = cold(func() http.Handler { return f.Handler(p) })
+		out[f.Name] = cold(func() http.Handler { return f.Handler(ports(f.Name)) })
 	}
 	return out
 }
@@ -186,15 +198,6 @@ func (s *Stack) seed(ctx context.Context) error {
 	return Seed(ctx, &store.Store{Table: s.Table, Now: s.o.Clock.Now, NewID: s.o.NewID})
 }
 
-// counted counts the requests that are being served.
-func (s *Stack) counted(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.requests.Add(1)
-		defer s.requests.Add(-1)
-		next.ServeHTTP(w, r)
-	})
-}
-
 // startPump lets relay have the changes of the table.
 func (s *Stack) startPump() error {
 	consumer, err := s.Table.Consumer("relay")
@@ -204,7 +207,7 @@ func (s *Stack) startPump() error {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopPump = stop
 	p := &pump{feed: s.Table, consumer: consumer, function: s.driver.functions["relay"], dead: filepath.Join(s.o.Data, deadFile), log: s.o.Log,
-		busy: func() bool { return s.requests.Load() > 0 }}
+		busy: s.traffic.busy}
 	s.pumping.Go(func() { p.run(ctx) })
 	return nil
 }

@@ -77,7 +77,8 @@ func spawn(ctx context.Context, path, name string, runs int) (float64, error) {
 
 // bootstrapEnv is the configuration of a function that is started to be
 // measured; nothing listens at the endpoint.
-var bootstrapEnv = []string{"TABLE_NAME=bldst", "AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:1", "STAGE=dev", "JWT_KEYS=k1:0123456789abcdef0123456789abcdef0123456789abcdef"}
+var bootstrapEnv = []string{"TABLE_NAME=bldst", "AWS_REGION=us-east-1", "AWS_ENDPOINT_URL=http://127.0.0.1:1", "STAGE=dev", "JWT_KEYS=k1:0123456789abcdef0123456789abcdef0123456789abcdef",
+	"STATE_MACHINE_ARN=arn:aws:states:us-east-1:000000000000:stateMachine:bldst-build"}
 
 // benchProcess measures the built program from outside: how soon it answers
 // with many builds in its folder, and how much memory it keeps.

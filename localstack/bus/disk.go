@@ -7,6 +7,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"bldst/localstack/datafile"
 )
 
 // The file holds two buckets, both by the number in which messages came:
@@ -29,14 +31,14 @@ type DeadLetter struct {
 }
 
 func openDisk(path string) (*disk, []*message, error) {
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: 200 * time.Millisecond, FreelistType: bolt.FreelistMapType})
+	db, err := datafile.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("queue of events %s cannot be opened: %w", path, err)
 	}
 	d := &disk{db}
 	waiting, err := d.load()
 	if err != nil {
-		_ = db.Close()
+		_ = datafile.Close(db)
 		return nil, nil, fmt.Errorf("queue of events %s cannot be read: %w", path, err)
 	}
 	return d, waiting, nil
@@ -61,7 +63,7 @@ func (d *disk) load() ([]*message, error) {
 	return out, err
 }
 
-func (d *disk) close() error { return d.db.Close() }
+func (d *disk) close() error { return datafile.Close(d.db) }
 
 func key(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
 

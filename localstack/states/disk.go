@@ -9,13 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"bldst/localstack/datafile"
 )
 
 // The file holds one bucket, "states", and in it these, keys ordered bytewise:
@@ -48,18 +48,13 @@ type disk struct {
 	parsed map[string]*definition
 }
 
-const lockWait = 200 * time.Millisecond
-
 func openDisk(path string, db *bolt.DB) (*disk, error) {
 	d := &disk{db: db, parsed: map[string]*definition{}}
 	if db == nil && path == "" {
 		return nil, errors.New("neither a path nor a database was given for the state machines")
 	}
 	if db == nil {
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, fmt.Errorf("folder of the state machines: %w", err)
-		}
-		opened, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: lockWait, FreelistType: bolt.FreelistMapType})
+		opened, err := datafile.Open(path)
 		if err != nil {
 			return nil, fmt.Errorf("open %s: %w", path, err)
 		}
@@ -92,7 +87,7 @@ func (d *disk) close() error {
 	if !d.owned {
 		return nil
 	}
-	return d.db.Close()
+	return datafile.Close(d.db)
 }
 
 // A txn is a transaction of the file. It keeps the first error of a write, and

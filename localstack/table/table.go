@@ -21,16 +21,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"runtime"
-	"strconv"
 	"sync"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"bldst/localstack/datafile"
 	"bldst/shared/problem"
 	port "bldst/shared/table"
 )
@@ -73,19 +70,19 @@ var (
 // Open opens the file at path, creating it and its folder as needed. It
 // returns ErrInUse when another process has it open, ErrUnwritable when the
 // folder cannot be written, and ErrForeign when the file is something else.
-// Opening takes milliseconds whatever the file holds; expired items are purged
-// before the first write.
+// Opening takes milliseconds whatever the file holds, unless the last process
+// was killed; expired items are purged before the first write.
 func Open(path string, o Options) (*Table, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	db, err := openFile(path)
+	db, err := datafile.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, openError(path, err)
 	}
 	t := &Table{db: db, opt: o, jobs: make(chan *job), closing: make(chan struct{})}
 	if err := db.Update(t.prepare); err != nil {
-		return nil, errors.Join(fmt.Errorf("prepare %s: %w", path, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("prepare %s: %w", path, err), datafile.Close(db))
 	}
 	t.start()
 	return t, nil
@@ -109,38 +106,9 @@ func (t *Table) Close() error {
 	t.stop.Do(func() {
 		close(t.closing)
 		t.running.Wait()
-		err = errors.Join(t.db.Update(t.readers.save), t.db.Close())
+		err = errors.Join(t.db.Update(t.readers.save), datafile.Close(t.db))
 	})
 	return err
-}
-
-// lockWait is how long Open waits for a file that another process has open:
-// enough for one that is just ending.
-const lockWait = 200 * time.Millisecond
-
-func openFile(path string) (*bolt.DB, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("%w: %w; choose another folder or mend its permissions", ErrUnwritable, err)
-	}
-	db, err := bolt.Open(path, 0o600, &bolt.Options{
-		Timeout:         lockWait,
-		FreelistType:    bolt.FreelistMapType,
-		InitialMmapSize: initialMap(),
-	})
-	if err != nil {
-		return nil, openError(path, err)
-	}
-	return db, nil
-}
-
-// initialMap returns how much address space to map at first. Growing the map
-// stops all readers, so it is generous where address space costs nothing; on
-// Windows the file would grow with it.
-func initialMap() int {
-	if strconv.IntSize == 64 && runtime.GOOS != "windows" {
-		return 1 << 30
-	}
-	return 0
 }
 
 func openError(path string, err error) error {

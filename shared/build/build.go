@@ -121,23 +121,6 @@ type Lease struct {
 	Rev      int64     `json:"-"`
 }
 
-// A Mark is what the build remembers of one of its states: enough to know what
-// is done, how long it took and how often it was tried, without its history.
-type Mark struct {
-	Status      Status `json:"s"`
-	Begin       int64  `json:"b,omitempty"` // Unix seconds, when the newest try began
-	End         int64  `json:"e,omitempty"` // and when it ended
-	Tries       int    `json:"n,omitempty"`
-	Attempt     int    `json:"a,omitempty"` // of the newest report
-	Fingerprint string `json:"f,omitempty"` // of the state's inputs, when it was last completed
-}
-
-// Marks are the states a build has been in, by code.
-type Marks map[int]Mark
-
-// Retries returns how often the state was tried before its newest try.
-func (m Marks) Retries(code int) int { return max(0, m[code].Tries-1) }
-
 // Copy returns a build that can be changed without changing b.
 func (b *Build) Copy() *Build {
 	c := *b

@@ -1,0 +1,105 @@
+package build
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Mark is what the build remembers of one of its states: enough to know what
+// is done, how long it took and how often it was tried, without its history.
+type Mark struct {
+	Status      Status
+	Begin       int64 // Unix seconds, when the newest try began; 0 for unknown
+	End         int64 // and when it ended
+	Tries       int
+	Attempt     int    // of the newest report
+	Fingerprint string // of the state's inputs, when it was last completed
+}
+
+// Marks are the states a build has been in, by code. Their JSON is one string,
+// since every report reads and writes them all: a mark is its code, a letter
+// for its status, Begin, End, Tries, Attempt and, when there is one, the
+// escaped Fingerprint, separated by spaces; marks are separated by semicolons.
+type Marks map[int]Mark
+
+// Retries returns how often the state was tried before its newest try.
+func (m Marks) Retries(code int) int { return max(0, m[code].Tries-1) }
+
+// statusLetters are how a Mark writes its status.
+var statusLetters = map[Status]string{Pending: "p", InProgress: "i", Completed: "c", Failed: "f", Cancelled: "x"}
+
+// MarshalJSON implements json.Marshaler.
+func (m Marks) MarshalJSON() ([]byte, error) {
+	out := append(make([]byte, 0, 2+32*len(m)), '"')
+	for i, code := range slices.Sorted(maps.Keys(m)) {
+		k := m[code]
+		if i > 0 {
+			out = append(out, ';')
+		}
+		out = strconv.AppendInt(out, int64(code), 10)
+		out = append(append(out, ' '), statusLetters[k.Status]...)
+		for _, n := range [...]int64{k.Begin, k.End, int64(k.Tries), int64(k.Attempt)} {
+			out = strconv.AppendInt(append(out, ' '), n, 10)
+		}
+		if k.Fingerprint != "" {
+			out = append(append(out, ' '), url.QueryEscape(k.Fingerprint)...)
+		}
+	}
+	return append(out, '"'), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *Marks) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		return nil
+	}
+	text := string(bytes.Trim(b, `"`))
+	if bytes.IndexByte(b, '\\') >= 0 {
+		if err := json.Unmarshal(b, &text); err != nil {
+			return err
+		}
+	}
+	*m = make(Marks, strings.Count(text, ";")+1)
+	for text != "" {
+		var one string
+		one, text, _ = strings.Cut(text, ";")
+		code, mark, err := parseMark(one)
+		if err != nil {
+			return fmt.Errorf("mark %q: %w", one, err)
+		}
+		(*m)[code] = mark
+	}
+	return nil
+}
+
+func parseMark(text string) (code int, m Mark, err error) {
+	var numbers [5]int64 // the code, Begin, End, Tries, Attempt
+	var status string
+	for i := range 6 {
+		var word string
+		word, text, _ = strings.Cut(text, " ")
+		if i == 1 {
+			status = word
+			continue
+		}
+		n, err := strconv.ParseInt(word, 10, 64)
+		if err != nil {
+			return 0, m, err
+		}
+		numbers[max(0, i-1)] = n
+	}
+	i := slices.IndexFunc(Statuses, func(s Status) bool { return statusLetters[s] == status })
+	if i < 0 {
+		return 0, m, fmt.Errorf("there is no status %q", status)
+	}
+	m.Status = Statuses[i]
+	m.Begin, m.End, m.Tries, m.Attempt = numbers[1], numbers[2], int(numbers[3]), int(numbers[4])
+	m.Fingerprint, err = url.QueryUnescape(text)
+	return int(numbers[0]), m, err
+}

@@ -1,0 +1,47 @@
+package build_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"bldst/shared/build"
+)
+
+func TestMarksAreReadAsTheyWereWritten(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		mark := rapid.Custom(func(t *rapid.T) build.Mark {
+			return build.Mark{
+				Status: rapid.SampledFrom(build.Statuses).Draw(t, "status"),
+				Begin:  rapid.Int64().Draw(t, "begin"), End: rapid.Int64Range(0, 1<<40).Draw(t, "end"),
+				Tries: rapid.IntRange(0, 9).Draw(t, "tries"), Attempt: rapid.IntRange(0, 9).Draw(t, "attempt"),
+				Fingerprint: rapid.String().Draw(t, "fingerprint"),
+			}
+		})
+		want := build.Marks(rapid.MapOf(rapid.IntRange(build.FirstState, build.LastState), mark).Draw(t, "marks"))
+		b, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got build.Marks
+		if err := json.Unmarshal(b, &got); err != nil {
+			t.Fatalf("%s: %v", b, err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: -want +got:\n%s", b, d)
+		}
+	})
+}
+
+func TestMarksThatAreNone(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`"5"`, `"5 i"`, `"x i 1 2 3 4"`, `"5 q 1 2 3 4"`, `"5 i 1 2 3 4 %zz"`, `7`, `{}`} {
+		var m build.Marks
+		if err := json.Unmarshal([]byte(text), &m); err == nil {
+			t.Errorf("%s was read as %v", text, m)
+		}
+	}
+}
