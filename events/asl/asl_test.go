@@ -12,6 +12,7 @@ import (
 	"bldst/events/asl"
 	"bldst/localstack/states"
 	"bldst/shared/build"
+	"bldst/shared/drive"
 	"bldst/shared/manifest"
 )
 
@@ -27,14 +28,16 @@ type state struct {
 	Seconds                                               int
 	Choices                                               []struct{ Variable, StringEquals, Next string }
 	Retry                                                 []struct{ ErrorEquals []string }
-	Catch                                                 []struct {
-		ErrorEquals      []string
-		ResultPath, Next string
-	}
-	Parameters struct {
+	Catch                                                 []catch
+	Parameters                                            struct {
 		FunctionName string
 		Payload      map[string]string
 	}
+}
+
+type catch struct {
+	ErrorEquals      []string
+	ResultPath, Next string
 }
 
 func read(t *testing.T) machine {
@@ -113,6 +116,27 @@ func TestEveryStepOfTheCodeHasAWayAndNoOther(t *testing.T) {
 	}
 	for step := range have {
 		t.Errorf("Route has a way for %q, which is not in build.Steps; remove it or add the step", step)
+	}
+}
+
+// An answered wait goes on waiting, and what relay answers as an error, with
+// the Drive in its cause, is routed.
+func TestAnAnswerIsWaitedForAgainOrRouted(t *testing.T) {
+	t.Parallel()
+	states := read(t).States
+	wait := states["AwaitReport"]
+	if wait.Next != "AwaitReport" {
+		t.Errorf("an answered wait leads to %s", wait.Next)
+	}
+	i := slices.IndexFunc(wait.Catch, func(c catch) bool { return slices.Contains(c.ErrorEquals, drive.AnswerError) })
+	if i < 0 {
+		t.Fatalf("AwaitReport does not catch %s", drive.AnswerError)
+	}
+	if next := states[wait.Catch[i].Next]; next.Type != "Pass" || next.Next != "Route" {
+		t.Errorf("%s is caught by %s, which is a %s and leads to %s", drive.AnswerError, wait.Catch[i].Next, next.Type, next.Next)
+	}
+	if !slices.Contains(wait.Retry[0].ErrorEquals, drive.AnswerError) {
+		t.Errorf("AwaitReport tries again when it is answered %s", drive.AnswerError)
 	}
 }
 

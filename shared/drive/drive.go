@@ -10,6 +10,7 @@ package drive
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -42,10 +43,14 @@ type Workflow interface {
 	Start(ctx context.Context, name string, input any) (arn string, started bool, err error)
 	// Succeed ends the wait that token stands for; false when it is over.
 	Succeed(ctx context.Context, token string, output any) (waiting bool, err error)
+	// Fail is Succeed with an error: its name and its cause.
+	Fail(ctx context.Context, token, name, cause string) (waiting bool, err error)
 	// Beat is a sign of life for that wait; false when it is over.
 	Beat(ctx context.Context, token string) (waiting bool, err error)
 	// Status returns RUNNING or how the execution has ended; "" when there is none.
 	Status(ctx context.Context, arn string) (string, error)
+	// Stop ends an execution; one that is over is left as it is.
+	Stop(ctx context.Context, arn, cause string) error
 }
 
 // A Publisher publishes domain events. Publishing one again is harmless: it has
@@ -96,6 +101,24 @@ func start(ctx context.Context, w Workflow, d *build.Driven, suffix string) erro
 	}
 	_, _, err = w.Start(ctx, name+"-"+suffix, ask)
 	return err
+}
+
+// AnswerError is the error by which AwaitReport is answered when no further
+// report is awaited; its cause is the Drive. While reports follow on each other
+// the machine waits again at once, without a choice in between: Step Functions
+// charges for each state that is entered.
+const AnswerError = "Answer"
+
+// answer ends the wait that token stands for; false when it is over.
+func answer(ctx context.Context, w Workflow, token string, d build.Drive) (waiting bool, err error) {
+	if d.Next == build.Await {
+		return w.Succeed(ctx, token, d)
+	}
+	cause, err := json.Marshal(d)
+	if err != nil {
+		return false, err
+	}
+	return w.Fail(ctx, token, AnswerError, string(cause))
 }
 
 // A Feed is what relay needs of the store beside a Store.

@@ -142,7 +142,7 @@ func (r *Relay) move(ctx context.Context, d *build.Driven, fresh []notice) (answ
 	waiting := false
 	switch {
 	case moved:
-		waiting, err = r.Machine.Succeed(ctx, token, d.Drive())
+		waiting, err = answer(ctx, r.Machine, token, d.Drive())
 		answered = token
 	case token != "":
 		if waiting, err = r.Machine.Beat(ctx, token); !waiting {

@@ -46,11 +46,13 @@ type OpenIn struct {
 // it its driver. The input is an Ask, or the body of POST /builds in any of
 // its generations: then the build is found by its number, or made. Without a
 // number the execution's name is it, so that the same execution is the same
-// build. An execution for a build that has another open one ends at once.
+// build. An execution for a build that has another open one ends at once; one
+// that takes a build over stops the one before.
 func (t *Tasks) OpenBuild(ctx context.Context, in OpenIn) (build.Drive, error) {
 	var body struct {
 		build.CreateIn
-		Attempt int `json:"attempt"`
+		Attempt  int    `json:"attempt"`
+		Previous string `json:"previous_execution"`
 	}
 	if err := json.Unmarshal(in.Input, &body); err != nil {
 		return build.Drive{}, &Refused{Detail: "The input is not the body of POST /builds: " + err.Error()}
@@ -71,7 +73,12 @@ func (t *Tasks) OpenBuild(ctx context.Context, in OpenIn) (build.Drive, error) {
 	if err != nil {
 		return build.Drive{}, refused(err)
 	}
-	return t.attach(ctx, id, in.Execution)
+	out, err := t.attach(ctx, id, in.Execution)
+	if err != nil || out.AttachedTo != "" || body.Previous == "" {
+		return out, err
+	}
+	// One that has lost its token would wait for months.
+	return out, t.Machine.Stop(ctx, body.Previous, "Another execution drives the build now: "+in.Execution)
 }
 
 func (t *Tasks) find(ctx context.Context, ref string) (string, error) {
@@ -197,7 +204,7 @@ func (t *Tasks) AwaitReport(ctx context.Context, in WaitIn) (build.Drive, error)
 	if err != nil || parked && out.AttachedTo == "" {
 		return out, err
 	}
-	_, err = t.Machine.Succeed(ctx, in.Token, out) // a wait that is over needs no answer
+	_, err = answer(ctx, t.Machine, in.Token, out) // a wait that is over needs no answer
 	return out, err
 }
 

@@ -290,6 +290,32 @@ func (r *recorder) Start(_ context.Context, name string, _ any) (string, bool, e
 }
 
 func (r *recorder) Succeed(_ context.Context, token string, output any) (bool, error) {
+	d := output.(build.Drive)
+	if d.Next != build.Await {
+		return false, fmt.Errorf("the machine would wait again, but %s is next", d.Next)
+	}
+	return r.answer(token, d)
+}
+
+func (r *recorder) Fail(_ context.Context, token, name, cause string) (bool, error) {
+	var d build.Drive
+	if err := json.Unmarshal([]byte(cause), &d); err != nil || name != drive.AnswerError || d.Next == build.Await {
+		return false, fmt.Errorf("the machine does not take %s: %s", name, cause)
+	}
+	return r.answer(token, d)
+}
+
+func (r *recorder) Stop(_ context.Context, execution, _ string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.statuses[execution] == "RUNNING" {
+		r.statuses[execution] = "ABORTED"
+		r.note("stop %s", execution)
+	}
+	return r.down
+}
+
+func (r *recorder) answer(token string, d build.Drive) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.down != nil {
@@ -300,7 +326,7 @@ func (r *recorder) Succeed(_ context.Context, token string, output any) (bool, e
 		return false, nil
 	}
 	delete(r.waiting, token)
-	r.last = output.(build.Drive)
+	r.last = d
 	r.note("answer %s %s %d", token, r.last.Next, r.last.State)
 	return true, nil
 }

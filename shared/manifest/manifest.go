@@ -86,12 +86,12 @@ var All = []Function{
 	{Name: "metrics", Routes: below("/metrics"), Table: Read, Keys: keys("metric#", "project#"), Signs: true, Memory: small, Timeout: short},
 	{Name: "health", Routes: append(below("/health", "/ready", "/status"), "/", "/{proxy+}"), Table: Get, Memory: small, Timeout: short},
 	{Name: "docs", Routes: below("/docs", "/redoc", "/openapi.json"), Memory: small, Timeout: short},
-	task("open-build", append(references, "build#", "state-code#", "execution#", "audit#"), describe),
-	task("await-report", keys("build#", "project#", "state-code#"), answer),
+	task("open-build", append(references, "build#", "state-code#", "execution#", "audit#"), describe, stop),
+	task("await-report", keys("build#", "project#", "state-code#"), answer, fail),
 	task("record-stall", keys("build#", "project#", "state-code#")),
 	task("decide-failure", keys("build#", "project#", "state-code#", "breaker#")),
 	task("resume-build", keys("build#", "project#", "state-code#", "breaker#", "resume-request#", "dwell#")),
-	{Name: "relay", Stream: true, Table: Write, States: []string{begin, describe, answer, beat}, Events: true, Memory: small, Timeout: long},
+	{Name: "relay", Stream: true, Table: Write, States: []string{begin, describe, answer, fail, beat}, Events: true, Memory: small, Timeout: long},
 	{Name: "sweep", Table: Write, Keys: keys("build#", "project#", "state-code#", "due#", "metric#"), States: []string{begin, describe}, Memory: small, Timeout: long},
 	{Name: "reconcile", Table: Write, Keys: keys("build#", "project#", "state-code#", "breaker#", "execution#"), States: []string{begin, describe}, Memory: small, Timeout: long},
 	{Name: "notify", Table: Write, Keys: []string{"project#", "delivery#"}, Topics: true, Memory: small, Timeout: long},
@@ -102,7 +102,9 @@ var All = []Function{
 const (
 	begin    = "states:StartExecution"
 	describe = "states:DescribeExecution"
+	stop     = "states:StopExecution"
 	answer   = "states:SendTaskSuccess"
+	fail     = "states:SendTaskFailure"
 	beat     = "states:SendTaskHeartbeat"
 )
 

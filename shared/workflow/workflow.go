@@ -87,6 +87,13 @@ func (m *Machine) Succeed(ctx context.Context, token string, output any) (bool, 
 	return answered("answer a task", err)
 }
 
+// Fail is Succeed with an error: its name, which the state machine catches, and
+// its cause.
+func (m *Machine) Fail(ctx context.Context, token, name, cause string) (bool, error) {
+	_, err := m.client.SendTaskFailure(ctx, &sfn.SendTaskFailureInput{TaskToken: &token, Error: &name, Cause: &cause})
+	return answered("fail a task", err)
+}
+
 // Beat is a sign of life for the wait that token stands for. It returns false
 // when nobody waits with that token any more.
 func (m *Machine) Beat(ctx context.Context, token string) (bool, error) {
@@ -117,6 +124,15 @@ func (m *Machine) Status(ctx context.Context, arn string) (string, error) {
 	default:
 		return "", failed("describe execution", err)
 	}
+}
+
+// Stop ends an execution for the cause. One that is over is left as it is.
+func (m *Machine) Stop(ctx context.Context, arn, cause string) error {
+	_, err := m.client.StopExecution(ctx, &sfn.StopExecutionInput{ExecutionArn: &arn, Cause: &cause})
+	if err == nil || hasCode(err, "ExecutionDoesNotExist", "InvalidArn") {
+		return nil
+	}
+	return failed("stop execution", err)
 }
 
 // throttled are the codes that mean "later".

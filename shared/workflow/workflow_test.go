@@ -87,8 +87,38 @@ func TestAnswering(t *testing.T) {
 			if target, in := asked(); target != "AWSStepFunctions.SendTaskSuccess" || in["output"] != `{"next":"done"}` || in["taskToken"] != "token" {
 				t.Errorf("asked %s %v", target, in)
 			}
+			if waiting, err = m.Fail(t.Context(), "token", "Answer", "why"); waiting != c.waiting || kindOf(err) != c.kind {
+				t.Errorf("fail: want %v %q, got %v %v", c.waiting, c.kind, waiting, err)
+			}
+			if target, in := asked(); target != "AWSStepFunctions.SendTaskFailure" || in["error"] != "Answer" || in["cause"] != "why" || in["taskToken"] != "token" {
+				t.Errorf("asked %s %v", target, in)
+			}
 			if waiting, err = m.Beat(t.Context(), "token"); waiting != c.waiting || kindOf(err) != c.kind {
 				t.Errorf("beat: want %v %q, got %v %v", c.waiting, c.kind, waiting, err)
+			}
+		})
+	}
+}
+
+func TestStop(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		status int
+		body   string
+		kind   problem.Kind
+	}{
+		"one that runs":       {200, `{"stopDate":1}`, ""},
+		"one that is not":     {400, `{"__type":"ExecutionDoesNotExist","message":"m"}`, ""},
+		"what is not allowed": {400, `{"__type":"AccessDeniedException","message":"m"}`, problem.Internal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m, asked := serve(t, c.status, c.body)
+			if err := m.Stop(t.Context(), "arn:e", "why"); kindOf(err) != c.kind {
+				t.Errorf("want %q, got %v", c.kind, err)
+			}
+			if target, in := asked(); target != "AWSStepFunctions.StopExecution" || in["executionArn"] != "arn:e" || in["cause"] != "why" {
+				t.Errorf("asked %s %v", target, in)
 			}
 		})
 	}
