@@ -105,7 +105,7 @@ func Open(o Options) (*Bus, error) {
 	for _, r := range o.Rules {
 		if r.Schedule != "" {
 			every, _ := r.Every() // checked
-			b.ticks = append(b.ticks, &tick{rule: r, every: every, next: o.Clock.Now()})
+			b.ticks = append(b.ticks, &tick{rule: r, every: every, next: o.Clock.Now().Add(every)})
 		}
 	}
 	b.loop.Go(b.run)

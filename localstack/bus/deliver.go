@@ -22,8 +22,9 @@ type message struct {
 	running bool
 }
 
-// A tick is a schedule. Ticks are not kept: one that was missed is made up by
-// the next.
+// A tick is a schedule. It begins one period after the start, when what was
+// under way goes on. Ticks are not kept: one that was missed is made up by the
+// next.
 type tick struct {
 	rule    events.Rule
 	every   time.Duration
