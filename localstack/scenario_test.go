@@ -1,6 +1,7 @@
 package localstack_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -294,6 +295,58 @@ func TestTwoResumesAtOnce(t *testing.T) {
 	}
 	s.expect(id, build.InProgress, "", 2)
 	s.execution(id+"-a1", states.Running, "AwaitReport")
+}
+
+func TestAFixChangesAnEarlierState(t *testing.T) {
+	t.Parallel()
+	s := newScenario(t)
+	id := s.create("n1")
+	for _, code := range []int{10, 25, 30} {
+		s.ok("POST", "/builds/"+id+"/state", doc{"state_code": code, "status": "completed", "fingerprint": fmt.Sprintf("sha256:%d", code)})
+	}
+	s.report(id, 35, "in_progress", "runner-1", 1)
+	s.fail(id, build.Persistent)
+	s.clock.Advance(time.Hour) // somebody mends the role of state 25
+	r := s.ok("POST", "/builds/"+id+"/resume", doc{"resume_from_state": 35, "fingerprints": doc{"10": "sha256:10", "25": "sha256:mended", "30": "sha256:30"}})
+	if r["resume_from_state"] != 25.0 || r["requested_from_state"] != 35.0 || r["attempt"] != 2.0 {
+		t.Errorf("want it to begin at the state that was mended, got %v", r)
+	}
+	s.expect(id, build.InProgress, "", 2)
+	for _, code := range []int{25, 30, 35, 100} {
+		s.report(id, code, "completed", "runner-2", 2)
+	}
+	s.expect(id, build.Completed, "", 2)
+	s.execution(id+"-a1", states.Succeeded, "Done")
+}
+
+func TestAPartialPublish(t *testing.T) {
+	t.Parallel()
+	s := newScenario(t)
+	s.policy(automatic(build.Transient, 1, 60))
+	id := s.create("n1")
+	s.report(id, 80, "completed", "runner-1", 1)
+	publish := func(attempt int, worker, status string, regions ...string) {
+		for _, region := range regions {
+			s.ok("POST", "/builds/"+id+"/state", doc{"state_code": 90, "target": region, "status": status, "message": "throttled", "attempt": attempt, "worker": worker})
+		}
+	}
+	publish(1, "runner-1", "in_progress", "eu-1", "eu-2", "us-1", "us-2", "us-3")
+	publish(1, "runner-1", "completed", "eu-1")
+	publish(1, "runner-1", "failed", "eu-2", "us-2")
+	publish(1, "runner-1", "completed", "us-1", "us-3") // they had begun before the first failure
+	s.expect(id, build.Failed, build.Transient, 1)
+	s.clock.Advance(2 * time.Minute)
+	s.expect(id, build.InProgress, "", 2)
+	rest := s.request(id)
+	if want := []string{"eu-2", "us-2"}; !slices.Equal(rest.Targets, want) || rest.From != 90 {
+		t.Errorf("want a resume of %q in state 90, got %q in state %d", want, rest.Targets, rest.From)
+	}
+	publish(2, "runner-2", "in_progress", rest.Targets...)
+	publish(2, "runner-2", "completed", rest.Targets...)
+	s.report(id, 90, "completed", "runner-2", 2)
+	s.report(id, 100, "completed", "runner-2", 2)
+	s.expect(id, build.Completed, "", 2)
+	s.execution(id+"-a1", states.Succeeded, "Done")
 }
 
 func TestAFailedBuildWaitsForAPersonAndIsGivenUp(t *testing.T) {

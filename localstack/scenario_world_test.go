@@ -330,6 +330,16 @@ func (s *scenario) build(id string) *build.Build {
 	return b
 }
 
+// request returns the newest resume request of the build.
+func (s *scenario) request(id string) *build.Request {
+	s.t.Helper()
+	all, _, err := s.store.Requests(s.t.Context(), id, build.PageQuery{Limit: 1})
+	if err != nil || len(all) != 1 {
+		s.t.Fatalf("resume requests of %s: %v, %v", id, all, err)
+	}
+	return all[0]
+}
+
 // expect fails the test unless the build is so.
 func (s *scenario) expect(id string, status build.Status, class build.Class, attempt int) *build.Build {
 	s.t.Helper()

@@ -13,7 +13,20 @@ var (
 	exampleFailureIn = map[string]any{"state_code": 45, "error_message": "Volume mount failed", "error_code": "MOUNT_001", "component": "ansible", "is_retryable": true}
 	exampleFailure   = FailureRow{ID: "018d64e2-7c31-7e5a-9b74-3f4e5d6c7b8a", BuildID: exampleBuild.ID, StateCode: 45, State: 45, FailureClass: Transient, ErrorMessage: "Volume mount failed",
 		ErrorCode: "MOUNT_001", Component: "ansible", RetryAttempt: 1, Attempt: 1, Status: Failed, CreatedAt: exampleTime}.show()
+	exampleCounts = map[string]int{"builds": 12, "platforms": 9, "projects": 2, "status:in_progress": 1, "status:completed": 9, "status:failed": 2, "state:45": 1, "state:60": 2, "state:100": 9}
+	exampleBuilds = []*Build{&exampleBuild}
 )
+
+func exampleStateView() StateView {
+	return StateView{BuildID: exampleBuild.ID, CurrentState: 45, StateCode: 45, Status: InProgress, Message: exampleState.Message, Attempt: 1, LastUpdated: exampleTime, LastTransition: exampleTime, TransitionedAt: exampleTime,
+		History: []StateBrief{{StateCode: 45, Status: InProgress, Timestamp: exampleTime, Message: exampleState.Message, Attempt: 1}}, StateHistory: []ShownState{exampleState}}
+}
+
+func exampleHistory() HistoryRow {
+	e := Entry{Seq: 1, ID: "018d64e2-d297-7eb0-b1da-9fa0b1c2d3e4", BuildID: exampleBuild.ID, Kind: Created, At: exampleTime, Actor: "ci", Credential: "key:ci", Attempt: 1, After: Where{Status: Pending}}
+	r, _ := Link(Head{}, e) // what is written here can be marshalled
+	return HistoryRow{Entry: e, Hash: r.Hash, Prev: r.Prev, JSON: r.JSON}
+}
 
 var (
 	exampleSize       = int64(5368709120)

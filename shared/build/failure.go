@@ -28,7 +28,7 @@ type FailureIn struct {
 	ExitCode     *int            `json:"exit_code,omitempty"`
 	Attempt      *int            `json:"attempt,omitempty" minimum:"1" maximum:"1000000"`
 	Worker       string          `json:"worker,omitempty" maxLength:"200"`
-	Target       string          `json:"target,omitempty" maxLength:"200"`
+	Target       string          `json:"target,omitempty" maxLength:"200" doc:"The part of the state that failed."`
 }
 
 // A FailureRow is one failure as the history keeps it: without what was not
@@ -125,7 +125,10 @@ func (b *Build) Fail(in FailureIn, rules Rules, now time.Time) (Entry, error) {
 	if in.RetryAttempt != nil {
 		retry = *in.RetryAttempt
 	}
-	b.mark(code.Number, Failed, "", now)
+	if err := b.checkTarget(code.Number, in.Target); err != nil {
+		return Entry{}, err
+	}
+	b.mark(Report{ReportIn: ReportIn{Target: in.Target}, At: code.Number, How: Failed}, now)
 	b.Current, b.Message = code.Number, in.ErrorMessage
 	b.fail(code.Number, class, now)
 	b.Deadline = nil
@@ -146,7 +149,11 @@ func failureOf(e Entry, b *Build) (ShownFailure, error) {
 	}
 	row.ID, row.BuildID, row.CreatedAt = e.ID, e.BuildID, e.At
 	out := row.show()
-	if m := b.Marks[row.StateCode]; m.Status == Completed && m.End >= e.At.Unix() {
+	switch m := b.Marks[row.StateCode]; {
+	case row.Target != "" && m.Targets[row.Target] == Completed:
+		out.Resolved = true
+		out.Resolution = text("It was done for " + row.Target + " in a later try.")
+	case m.Status == Completed && m.End >= e.At.Unix():
 		at := time.Unix(m.End, 0).UTC()
 		out.Resolved, out.ResolvedAt = true, &at
 		out.Resolution = text("State " + strconv.Itoa(row.StateCode) + " was completed in attempt " + strconv.Itoa(m.Attempt) + ".")

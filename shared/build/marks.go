@@ -20,12 +20,15 @@ type Mark struct {
 	Tries       int
 	Attempt     int    // of the newest report
 	Fingerprint string // of the state's inputs, when it was last completed
+
+	Targets map[string]Status // how each is going, of a state that has targets
 }
 
 // Marks are the states a build has been in, by code. Their JSON is one string,
 // since every report reads and writes them all: a mark is its code, a letter
-// for its status, Begin, End, Tries, Attempt and, when there is one, the
-// escaped Fingerprint, separated by spaces; marks are separated by semicolons.
+// for its status, Begin, End, Tries, Attempt and, when there are any, the escaped
+// Fingerprint and each target with the letter of its status, "us-east-1=c",
+// separated by spaces; marks are separated by semicolons.
 type Marks map[int]Mark
 
 // Retries returns how often the state was tried before its newest try.
@@ -47,8 +50,11 @@ func (m Marks) MarshalJSON() ([]byte, error) {
 		for _, n := range [...]int64{k.Begin, k.End, int64(k.Tries), int64(k.Attempt)} {
 			out = strconv.AppendInt(append(out, ' '), n, 10)
 		}
-		if k.Fingerprint != "" {
+		if k.Fingerprint != "" || len(k.Targets) > 0 {
 			out = append(append(out, ' '), url.QueryEscape(k.Fingerprint)...)
+		}
+		for _, t := range slices.Sorted(maps.Keys(k.Targets)) {
+			out = append(append(append(append(out, ' '), url.QueryEscape(t)...), '='), statusLetters[k.Targets[t]]...)
 		}
 	}
 	return append(out, '"'), nil
@@ -94,12 +100,38 @@ func parseMark(text string) (code int, m Mark, err error) {
 		}
 		numbers[max(0, i-1)] = n
 	}
-	i := slices.IndexFunc(Statuses, func(s Status) bool { return statusLetters[s] == status })
-	if i < 0 {
-		return 0, m, fmt.Errorf("there is no status %q", status)
+	if m.Status, err = lettered(status); err != nil {
+		return 0, m, err
 	}
-	m.Status = Statuses[i]
 	m.Begin, m.End, m.Tries, m.Attempt = numbers[1], numbers[2], int(numbers[3]), int(numbers[4])
-	m.Fingerprint, err = url.QueryUnescape(text)
+	fingerprint, targets, _ := strings.Cut(text, " ")
+	if m.Fingerprint, err = url.QueryUnescape(fingerprint); err != nil || targets == "" {
+		return int(numbers[0]), m, err
+	}
+	m.Targets, err = parseTargets(targets)
 	return int(numbers[0]), m, err
+}
+
+func parseTargets(text string) (map[string]Status, error) {
+	out := map[string]Status{}
+	for word := range strings.SplitSeq(text, " ") {
+		name, letter, _ := strings.Cut(word, "=")
+		name, err := url.QueryUnescape(name)
+		if err != nil {
+			return nil, err
+		}
+		if out[name], err = lettered(letter); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// lettered returns the status that letter stands for.
+func lettered(letter string) (Status, error) {
+	i := slices.IndexFunc(Statuses, func(s Status) bool { return statusLetters[s] == letter })
+	if i < 0 {
+		return "", fmt.Errorf("there is no status %q", letter)
+	}
+	return Statuses[i], nil
 }

@@ -19,6 +19,7 @@ func TestMarksAreReadAsTheyWereWritten(t *testing.T) {
 				Begin:  rapid.Int64().Draw(t, "begin"), End: rapid.Int64Range(0, 1<<40).Draw(t, "end"),
 				Tries: rapid.IntRange(0, 9).Draw(t, "tries"), Attempt: rapid.IntRange(0, 9).Draw(t, "attempt"),
 				Fingerprint: rapid.String().Draw(t, "fingerprint"),
+				Targets:     rapid.OneOf(rapid.Just(map[string]build.Status(nil)), rapid.MapOfN(rapid.String(), rapid.SampledFrom(build.Statuses), 1, 5)).Draw(t, "targets"),
 			}
 		})
 		want := build.Marks(rapid.MapOf(rapid.IntRange(build.FirstState, build.LastState), mark).Draw(t, "marks"))
@@ -38,7 +39,7 @@ func TestMarksAreReadAsTheyWereWritten(t *testing.T) {
 
 func TestMarksThatAreNone(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{`"5"`, `"5 i"`, `"x i 1 2 3 4"`, `"5 q 1 2 3 4"`, `"5 i 1 2 3 4 %zz"`, `7`, `{}`} {
+	for _, text := range []string{`"5"`, `"5 i"`, `"x i 1 2 3 4"`, `"5 q 1 2 3 4"`, `"5 i 1 2 3 4 %zz"`, `"5 i 1 2 3 4  us"`, `"5 i 1 2 3 4  us=q"`, `"5 i 1 2 3 4  %zz=c"`, `7`, `{}`} {
 		var m build.Marks
 		if err := json.Unmarshal([]byte(text), &m); err == nil {
 			t.Errorf("%s was read as %v", text, m)

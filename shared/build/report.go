@@ -33,7 +33,7 @@ type ReportIn struct {
 
 	Attempt     *int   `json:"attempt,omitempty" minimum:"1" maximum:"1000000" doc:"The attempt the worker belongs to; a report of a replaced one is refused. Also as header X-Build-Attempt."`
 	Worker      string `json:"worker,omitempty" maxLength:"200" doc:"Who reports. With it the worker gets a lease."`
-	Target      string `json:"target,omitempty" maxLength:"200" doc:"The part of the state this is about, e.g. a region."`
+	Target      string `json:"target,omitempty" maxLength:"200" doc:"The part of the state this is about, e.g. a region; without commas. It says nothing of the other parts: a report without target completes the state."`
 	Fingerprint string `json:"fingerprint,omitempty" maxLength:"200" doc:"Of the state's inputs."`
 }
 
@@ -126,32 +126,44 @@ func (b *Build) Advance(r Report, rules Rules, now time.Time) (Entry, error) {
 	if err := b.fence(r.Attempt); err != nil {
 		return Entry{}, err
 	}
-	if b.Status == Failed && r.How != Failed && r.How != Cancelled {
+	if err := b.checkTarget(r.At, r.Target); err != nil {
+		return Entry{}, err
+	}
+	if b.alongside(r) {
+		b.markAlongside(r)
+		return b.stateEntry(r, now)
+	}
+	b.take(r, ofTarget(r.Target, r.How), rules, now)
+	return b.stateEntry(r, now)
+}
+
+// take applies r, which says that the state it is about goes on as how.
+func (b *Build) take(r Report, how Status, rules Rules, now time.Time) {
+	if b.Status == Failed && how != Failed && how != Cancelled {
 		b.reopen()
 	}
-	begun := b.begun(r)
-	b.mark(r.At, r.How, r.Fingerprint, now)
+	begun := b.begun(r.At, how)
+	b.mark(r, now)
 	b.Current, b.Message = r.At, r.Text
 	switch {
-	case r.How == Failed:
+	case how == Failed:
 		b.fail(r.At, ClassOf(Signs{Message: r.Text}), now)
-	case r.How == Cancelled:
+	case how == Cancelled:
 		b.end(Cancelled, now)
-	case r.How == Completed && (r.At == LastState || rules.Final(r.At)):
+	case how == Completed && (r.At == LastState || rules.Final(r.At)):
 		b.complete(r.At)
 		b.end(Completed, now)
-	case r.How == Completed:
+	case how == Completed:
 		b.complete(r.At)
 		b.go_(InProgress, now)
-	case r.How == Pending && b.Status == Pending:
+	case how == Pending && b.Status == Pending:
 	default:
 		b.go_(InProgress, now)
 	}
 	if !begun {
 		b.watch(rules, now)
 	}
-	b.followResume(r.At, r.How)
-	return b.stateEntry(r, now)
+	b.followResume(r.At, how)
 }
 
 // open refuses when nothing may follow.
@@ -220,31 +232,38 @@ func (b *Build) end(s Status, now time.Time) {
 	}
 }
 
-// mark remembers that the state code is going as how.
-func (b *Build) mark(code int, how Status, fingerprint string, now time.Time) {
-	m := b.Marks[code]
-	again := m.Status == Completed && how == Completed && m.Attempt == b.Attempt // said twice, or of another target
+// mark remembers how the state r is about is going.
+func (b *Build) mark(r Report, now time.Time) {
+	m, how := b.Marks[r.At], ofTarget(r.Target, r.How)
+	if !b.standing(r.At, m, r.Fingerprint) {
+		m.Targets = nil
+	}
+	again := m.Status == Completed && how == Completed && m.Attempt == b.Attempt // said twice
 	if !again && (m.Begin == 0 || m.End != 0 || m.Attempt != b.Attempt) {
-		m.Begin, m.End, m.Tries, m.Fingerprint = now.Unix(), 0, m.Tries+1, ""
+		m.Begin, m.End, m.Tries = now.Unix(), 0, m.Tries+1
+		if m.Targets == nil {
+			m.Fingerprint = ""
+		}
 	}
 	if how != InProgress && how != Pending {
 		m.End = now.Unix()
 	}
 	m.Status, m.Attempt = how, b.Attempt
-	if fingerprint != "" {
-		m.Fingerprint = fingerprint
+	if r.Fingerprint != "" {
+		m.Fingerprint = r.Fingerprint
 	}
+	m.setTarget(r.Target, r.How, "")
 	if b.Marks == nil {
 		b.Marks = Marks{}
 	}
-	b.Marks[code] = m
+	b.Marks[r.At] = m
 }
 
-// begun reports whether r only says again that the state the build is in goes
-// on: its limit keeps running.
-func (b *Build) begun(r Report) bool {
-	m := b.Marks[r.At]
-	return b.Status == InProgress && r.How == InProgress && b.Current == r.At && m.Status == InProgress && m.Attempt == b.Attempt
+// begun reports whether a report only says again that the state the build is
+// in goes on: its limit keeps running.
+func (b *Build) begun(code int, how Status) bool {
+	m := b.Marks[code]
+	return b.Status == InProgress && how == InProgress && b.Current == code && m.Status == InProgress && m.Attempt == b.Attempt
 }
 
 // watch sets until when something must be heard of the state the build is in.
@@ -266,7 +285,7 @@ func (b *Build) stateEntry(r Report, now time.Time) (Entry, error) {
 		StateCode: r.At, State: r.At, Status: r.How, Message: r.Text, Metadata: r.Metadata,
 		ArtifactStorageType: r.ArtifactStorageType, ArtifactStoragePath: r.ArtifactStoragePath,
 		ArtifactSizeBytes: r.ArtifactSizeBytes, ArtifactChecksum: r.ArtifactChecksum, ArtifactMetadata: r.ArtifactMetadata,
-		StartTime: time.Unix(m.Begin, 0).UTC(), EndTime: r.EndTime, ErrorMessage: r.ErrorMessage, RetryCount: b.Marks.Retries(r.At),
+		StartTime: time.Unix(m.Begin, 0).UTC(), ErrorMessage: r.ErrorMessage, RetryCount: b.Marks.Retries(r.At),
 		Attempt: b.Attempt, Worker: r.Worker, Target: r.Target, Fingerprint: r.Fingerprint,
 	}
 	if r.StartTime != nil {
@@ -275,14 +294,9 @@ func (b *Build) stateEntry(r Report, now time.Time) (Entry, error) {
 	if r.RetryCount != nil {
 		row.RetryCount = *r.RetryCount
 	}
-	if row.EndTime == nil && m.End != 0 {
-		end := time.Unix(m.End, 0).UTC()
-		row.EndTime = &end
-	}
-	if row.EndTime != nil {
-		end := row.EndTime.UTC()
-		secs := int64(end.Sub(row.StartTime).Seconds())
-		row.EndTime, row.Duration = &end, &secs
+	if row.EndTime = m.ended(r, now); row.EndTime != nil {
+		secs := int64(row.EndTime.Sub(row.StartTime).Seconds())
+		row.Duration = &secs
 	}
 	if r.How == Failed && row.ErrorMessage == "" {
 		row.ErrorMessage = r.Text

@@ -21,6 +21,7 @@ type Request struct {
 	From         int             `json:"resume_from_state"`
 	Asked        int             `json:"requested_from_state" doc:"What was asked for; the resume begins earlier when the plan says it must."`
 	To           *int            `json:"resume_to_state" doc:"null: to the end."`
+	Targets      []string        `json:"resume_targets" doc:"Of resume_from_state, what is still to be done; null: all of it."`
 	Reason       *string         `json:"resume_reason"`
 	RequestedBy  string          `json:"requested_by"`
 	Source       string          `json:"request_source"`
@@ -177,7 +178,7 @@ func (in ResumeIn) Request(m *Materials, id string) (*Request, error) {
 	if forced && (!in.Force || slices.Contains(unforceable, plan.Reason)) {
 		return nil, problem.New(problem.Kind(plan.Reason), "%s", plan.Detail)
 	}
-	r := &Request{ID: id, RequestID: id, BuildID: b.ID, From: plan.From, Asked: *in.From, To: in.To, Reason: in.Reason, RequestedBy: in.RequestedBy,
+	r := &Request{ID: id, RequestID: id, BuildID: b.ID, From: plan.From, Asked: *in.From, To: in.To, Targets: plan.Targets, Reason: in.Reason, RequestedBy: in.RequestedBy,
 		Source: either(in.Source, "api"), Strategy: plan.Strategy, Forced: forced, Status: RequestPending, CreatedAt: m.Now, UpdatedAt: m.Now}
 	if r.Metadata, err = object("metadata", in.Metadata); err != nil {
 		return nil, err
@@ -290,6 +291,7 @@ type Context struct {
 	LastSuccessful *int              `json:"last_successful_state" doc:"The state completed last."`
 	FailedState    *int              `json:"failed_state" doc:"Where the build failed last, until it gets past that."`
 	ResumeFrom     int               `json:"resume_from_state" doc:"The failed state, else the current one."`
+	Targets        []string          `json:"resume_targets" doc:"Of resume_from_state, what is still to be done; null: all of it."`
 	RequestedFrom  *int              `json:"requested_from_state" doc:"Where the open resume request begins."`
 	RequestID      *string           `json:"resume_request_id" doc:"The open resume request."`
 	Artifacts      []*Artifact       `json:"artifacts" doc:"Those a resume may restore, by state."`
@@ -305,6 +307,7 @@ func NewContext(m *Materials) Context {
 	if c.FailedState != nil {
 		c.ResumeFrom = *c.FailedState
 	}
+	c.Targets = b.Tail(c.ResumeFrom)
 	if b.Resume.Open() {
 		c.RequestedFrom, c.RequestID = &b.Resume.From, &b.Resume.ID
 	}

@@ -65,6 +65,7 @@ type Plan struct {
 	Strategy      Strategy       `json:"strategy" enum:"from_artifact,rerun_state,skip_to_next"`
 	From          int            `json:"resume_from_state"`
 	Why           string         `json:"resume_from_why" doc:"Why there."`
+	Targets       []string       `json:"resume_targets" doc:"Of the state it begins with, what is still to be done; null: all of it."`
 	LastCompleted *int           `json:"last_completed_state"`
 	FailedState   *int           `json:"failed_state"`
 	Restore       []Restore      `json:"restore" doc:"One for each target."`
@@ -118,6 +119,15 @@ type PlanState struct {
 	Action    string `json:"action" enum:"skip,restore,run"`
 	Why       string `json:"why"`
 	Typical   *int64 `json:"typical_seconds"`
+
+	Targets []PlanTarget `json:"targets" doc:"Those it was reported for; null for a state without targets."`
+}
+
+// A PlanTarget is what becomes of a target of a state.
+type PlanTarget struct {
+	Target string `json:"target"`
+	Status Status `json:"status" doc:"How it went."`
+	Action string `json:"action" enum:"skip,run"`
 }
 
 // NewPlan returns the plan of resuming the build of m from the state from, nil
@@ -133,7 +143,9 @@ func NewPlan(m *Materials, from *int, prints map[int]string) *Plan {
 	if p.config == nil {
 		p.warn("State %d has no resumable-state configuration; it is taken as resumable.", p.out.From)
 	}
+	p.prints = prints
 	p.choose(from != nil)
+	p.out.Targets = p.tail(p.out.From)
 	p.needArtifacts()
 	p.needVariables()
 	p.list()
@@ -146,6 +158,7 @@ type planner struct {
 	*Materials
 	out      *Plan
 	config   *ResumeConfig // of the state to resume from, nil for none
+	prints   map[int]string
 	restored []*Artifact
 	lost     problem.Kind // why a checkpoint that is needed cannot be restored, "" when it can
 	needs    []finding    // what is required and not there, in order
@@ -227,7 +240,7 @@ func (p *planner) lastDone(code int) int {
 // further back: what was done after the checkpoint must be done again.
 func (p *planner) choose(asked bool) {
 	out := p.out
-	last, best := p.lastDone(out.From), p.checkpoints(out.From)
+	from, last, best := out.From, p.lastDone(out.From), p.checkpoints(out.From, p.over(out.From))
 	current := len(best) > 0 && slices.ContainsFunc(best, func(a *Artifact) bool { return a.StateCode >= last })
 	want := p.wanted()
 	if want == SkipToNext && asked {
@@ -243,7 +256,10 @@ func (p *planner) choose(asked bool) {
 		p.lose()
 	case want == FromArtifact && len(best) > 0, want == "" && current:
 		out.Strategy = FromArtifact
-		p.goBack(best)
+		if p.goBack(best); out.From < from { // and targets that are done are done again
+			best = p.checkpoints(from, nil)
+			p.goBack(best)
+		}
 	default:
 		out.Strategy = RerunState
 		p.adviseRerun(last, best)
@@ -268,12 +284,45 @@ func (p *planner) wanted() Strategy {
 	return s
 }
 
-// checkpoints returns, for each target, the newest artifact of the highest
-// state below code that can be restored.
-func (p *planner) checkpoints(code int) []*Artifact {
+// tail returns the targets of the state that a resume from it has to do, nil
+// for all of it.
+func (p *planner) tail(code int) []string {
+	was, is := p.Build.Marks[code].Fingerprint, p.prints[code]
+	if was != "" && is != "" && plainPrint(was) != plainPrint(is) {
+		return nil
+	}
+	return p.Build.Tail(code)
+}
+
+// over returns the targets that a resume from the state leaves as they are.
+func (p *planner) over(code int) []string {
+	todo := p.tail(code)
+	if todo == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(p.Build.Marks[code].Targets)), func(t string) bool { return slices.Contains(todo, t) })
+}
+
+// targets says what becomes of the targets of the state.
+func (p *planner) targets(code int) []PlanTarget {
+	m, over := p.Build.Marks[code], p.over(code)
+	var out []PlanTarget
+	for _, t := range slices.Sorted(maps.Keys(m.Targets)) {
+		action := ActionRun
+		if code < p.out.From || code == p.out.From && slices.Contains(over, t) {
+			action = ActionSkip
+		}
+		out = append(out, PlanTarget{Target: t, Status: m.Targets[t], Action: action})
+	}
+	return out
+}
+
+// checkpoints returns, for each target that is not over, the newest artifact
+// of the highest state below code that can be restored.
+func (p *planner) checkpoints(code int, over []string) []*Artifact {
 	best := map[string]*Artifact{}
 	for _, a := range p.Artifacts {
-		if !p.restorable(a, code) || !a.Usable(p.Now) {
+		if !p.restorable(a, code) || !a.Usable(p.Now) || slices.Contains(over, target(a)) {
 			continue
 		}
 		if have := best[target(a)]; have == nil || newer(a, have) > 0 {
@@ -490,7 +539,7 @@ func (p *planner) list() {
 		if !p.known(code) && code != p.out.From {
 			continue
 		}
-		s := PlanState{StateCode: code, Name: p.Rules.Name(code)}
+		s := PlanState{StateCode: code, Name: p.Rules.Name(code), Targets: p.targets(code)}
 		s.Action, s.Why = p.action(code)
 		if took, ok := p.took(code); ok {
 			secs := int64(took / time.Second)
@@ -615,12 +664,19 @@ func (p *planner) loss() string {
 
 // says describes a resume that can be done.
 func (p *planner) says() string {
+	run := fmt.Sprintf("un from state %d on", p.out.From)
+	switch {
+	case len(p.out.Targets) > 0:
+		run += ", there only for " + clipText(strings.Join(p.out.Targets, ", "))
+	case p.out.Targets != nil:
+		run += "; all of its targets are done"
+	}
 	switch {
 	case len(p.restored) == 1:
-		return fmt.Sprintf("Restore '%s' of state %d, then run from state %d on.", p.restored[0].Name, p.restored[0].StateCode, p.out.From)
+		return fmt.Sprintf("Restore '%s' of state %d, then r%s.", p.restored[0].Name, p.restored[0].StateCode, run)
 	case len(p.restored) > 1:
-		return fmt.Sprintf("Restore an artifact for each of %d targets, then run from state %d on.", len(p.restored), p.out.From)
+		return fmt.Sprintf("Restore an artifact for each of %d targets, then r%s.", len(p.restored), run)
 	default:
-		return fmt.Sprintf("Run from state %d on.", p.out.From)
+		return "R" + run + "."
 	}
 }

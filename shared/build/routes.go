@@ -65,7 +65,7 @@ func (s *Service) Mount(a *api.API) {
 	api.Handle(a, api.Op{ID: "report-state", Method: http.MethodPost, Path: "/builds/{id}/state", Aliases: []string{"/builds/{id}/states"}, Scope: auth.Write, Tag: tag,
 		Summary: "Report the state a build is in", Description: reportDoc, Problems: changed, Request: exampleReport, Answer: exampleState}, s.report)
 	api.Handle(a, api.Op{ID: "get-state", Method: http.MethodGet, Path: "/builds/{id}/state", Scope: auth.Read, Tag: tag,
-		Summary: "Get where a build is, and how it came there", Problems: gone}, s.state)
+		Summary: "Get where a build is, and how it came there", Problems: gone, Answer: exampleStateView()}, s.state)
 	api.Handle(a, api.Op{ID: "list-states", Method: http.MethodGet, Path: "/builds/{id}/states", Scope: auth.Read, Tag: tag,
 		Summary: "List the reports of a build, oldest first", Problems: gone, Answer: []ShownState{exampleState}}, s.states)
 	api.Handle(a, api.Op{ID: "report-failure", Method: http.MethodPost, Path: "/builds/{id}/failure", Aliases: []string{"/builds/{id}/failures"}, Scope: auth.Write, Tag: tag,
@@ -74,9 +74,9 @@ func (s *Service) Mount(a *api.API) {
 	api.Handle(a, api.Op{ID: "list-failures", Method: http.MethodGet, Path: "/builds/{id}/failures", Scope: auth.Read, Tag: tag,
 		Summary: "List the failures of a build, oldest first", Problems: gone, Answer: []ShownFailure{exampleFailure}}, s.failures)
 	api.Handle(a, api.Op{ID: "list-history", Method: http.MethodGet, Path: "/builds/{id}/history", Scope: auth.Read, Tag: tag,
-		Summary: "List everything that was done to a build, oldest first", Problems: gone}, s.history)
+		Summary: "List everything that was done to a build, oldest first", Problems: gone, Answer: []HistoryRow{exampleHistory()}}, s.history)
 	api.Handle(a, api.Op{ID: "verify-history", Method: http.MethodGet, Path: "/builds/{id}/history/verify", Scope: auth.Read, Tag: tag,
-		Summary: "Check the hash chain of a build's history", Problems: gone}, s.verify)
+		Summary: "Check the hash chain of a build's history", Problems: gone, Answer: Verdict{BuildID: exampleBuild.ID, Valid: true, Rows: 1, HeadHash: exampleHistory().Hash}}, s.verify)
 }
 
 const reportDoc = "The status is that of the state: `completed` below 100 completes the state and the build stays in progress. " +
@@ -374,11 +374,13 @@ func (s *Service) verify(ctx context.Context, in *stateIn) (*api.Object[Verdict]
 func (s *Service) MountDashboard(a *api.API) {
 	const tag = "Dashboard"
 	api.Handle(a, api.Op{ID: "dashboard-summary", Method: http.MethodGet, Path: "/dashboard/summary", Scope: auth.Read, Tag: tag,
-		Summary: "How many builds there are, and how they are going", Description: "From counters; a change shows within moments."}, s.summary)
+		Summary: "How many builds there are, and how they are going", Description: "From counters; a change shows within moments.",
+		Answer: NewSummary(exampleCounts, map[string]int{"aws-commercial": 12}, exampleBuilds)}, s.summary)
 	api.Handle(a, api.Op{ID: "dashboard-recent", Method: http.MethodGet, Path: "/dashboard/recent", Scope: auth.Read, Tag: tag,
 		Summary: "The builds changed last", Answer: []View{exampleBuild.View()}}, s.recent)
 	api.Handle(a, api.Op{ID: "dashboard-platform", Method: http.MethodGet, Path: "/dashboard/platform/{id}", Scope: auth.Read, Tag: tag,
-		Summary: "The builds of one platform", Problems: []problem.Kind{problem.NotFound}}, s.platform)
+		Summary: "The builds of one platform", Problems: []problem.Kind{problem.NotFound},
+		Answer: NewPlatformSummary("aws-commercial", "AWS Commercial", exampleCounts, exampleBuilds, &exampleBuild)}, s.platform)
 }
 
 type noIn struct{}

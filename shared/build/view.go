@@ -125,7 +125,6 @@ type StateView struct {
 	BuildID        string       `json:"build_id"`
 	CurrentState   int          `json:"current_state"`
 	StateCode      int          `json:"state_code" doc:"Same as current_state."`
-	StateName      *string      `json:"state_name"`
 	Status         Status       `json:"status" enum:"pending,in_progress,completed,failed,cancelled"`
 	Message        *string      `json:"message"`
 	Attempt        int          `json:"attempt"`

@@ -100,6 +100,7 @@ type Order struct {
 	Attempt     int
 	From        int
 	To          *int
+	Targets     []string // of the state From, what is to be done; nil for all of it
 	Reason      string
 	CI          *ProjectCI // of the project, nil when it has none
 	Override    Override   // of the request

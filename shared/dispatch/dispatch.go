@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"bldst/shared/build"
@@ -132,12 +133,16 @@ type parameter struct{ lower, upper, value string }
 
 // parameters returns what every job is told, in their order.
 func (o *Order) parameters() []parameter {
-	return []parameter{
+	out := []parameter{
 		{"build_id", "BUILD_ID", o.BuildID},
 		{"resume_mode", "RESUME_MODE", "true"},
 		{"resume_from_state", "RESUME_FROM_STATE", strconv.Itoa(o.From)},
 		{"attempt", "ATTEMPT", strconv.Itoa(o.Attempt)},
 	}
+	if o.Targets != nil { // a job that knows no targets need not know this: some refuse what they do not
+		out = append(out, parameter{"resume_targets", "RESUME_TARGETS", strings.Join(o.Targets, ",")})
+	}
+	return out
 }
 
 // lower returns the parameters under their lower-case names.

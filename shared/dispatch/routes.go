@@ -52,7 +52,8 @@ func (s *Service) Mount(a *api.API) {
 }
 
 const putDoc = "For every resume the job is started with the parameters build_id, resume_mode, resume_from_state and attempt " +
-	"(jenkins and gitlab-ci: BUILD_ID, RESUME_MODE, RESUME_FROM_STATE, ATTEMPT). Whole: what is not given is not kept."
+	"(jenkins and gitlab-ci: BUILD_ID, RESUME_MODE, RESUME_FROM_STATE, ATTEMPT), and with resume_targets (RESUME_TARGETS), separated by commas, " +
+	"when some targets of that state are done. Whole: what is not given is not kept."
 
 func (s *Service) get(ctx context.Context, in *ProjectRef) (*api.Object[ProjectCI], error) {
 	r, err := s.Store.CI(ctx, in.Project)

@@ -148,6 +148,17 @@ func TestJenkinsQueuesAParameterisedBuild(t *testing.T) {
 	o.became(t, err, dispatch.Outcome{Status: dispatch.Triggered, JobID: "117", JobURL: "https://jenkins.example.com/queue/item/117/"})
 }
 
+func TestAJobIsToldWhichTargetsAreLeft(t *testing.T) {
+	t.Parallel()
+	v := newVendor(t)
+	v.on("POST /job/images/buildWithParameters", 201, "")
+	_, err := send(t, dispatch.CI{Kind: dispatch.Jenkins, URL: v.url, Job: "images"}, "bob:token", func(o *dispatch.Order) { o.Targets = []string{"eu-1", "us-2"} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.wants(ask{"POST", "/job/images/buildWithParameters", "Basic Ym9iOnRva2Vu", form, "ATTEMPT=2&BUILD_ID=b-1&RESUME_FROM_STATE=35&RESUME_MODE=true&RESUME_TARGETS=eu-1%2Cus-2"})
+}
+
 func TestJenkinsGetsACrumbWhenItWantsOne(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)

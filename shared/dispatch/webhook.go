@@ -18,6 +18,7 @@ type Hook struct {
 	ResumeMode  bool            `json:"resume_mode"`
 	From        int             `json:"resume_from_state"`
 	To          *int            `json:"resume_to_state"`
+	Targets     []string        `json:"resume_targets"` // of the state it begins with; null for all of it
 	Attempt     int             `json:"attempt"`
 	Reason      string          `json:"resume_reason,omitempty"`
 }
@@ -27,7 +28,7 @@ type Hook struct {
 func (c *call) webhook() (Started, error) {
 	o := c.order
 	body, err := json.Marshal(Hook{Event: build.EventResumeRequested, RequestID: o.RequestID, BuildID: o.BuildID, BuildNumber: o.BuildNumber, ProjectID: o.ProjectID,
-		ResumeMode: true, From: o.From, To: o.To, Attempt: o.Attempt, Reason: o.Reason})
+		ResumeMode: true, From: o.From, To: o.To, Targets: o.Targets, Attempt: o.Attempt, Reason: o.Reason})
 	if err != nil {
 		return Started{}, err
 	}

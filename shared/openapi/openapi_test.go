@@ -53,6 +53,81 @@ func TestTheDocumentIsValid(t *testing.T) {
 	}
 }
 
+func TestEveryOperationIsDescribed(t *testing.T) {
+	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromData(openapi.JSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			if op.Summary == "" {
+				t.Errorf("%s %s has no summary", method, path)
+			}
+			if _, scoped := op.Extensions["x-scope"]; !scoped && (op.Security == nil || len(*op.Security) > 0) {
+				t.Errorf("%s %s has no scope and is not public", method, path)
+			}
+			if op.RequestBody != nil && !hasExample(op.RequestBody.Value.Content) {
+				t.Errorf("%s %s has no example of its body; give its Op a Request", method, path)
+			}
+			errors := 0
+			for status, res := range op.Responses.Map() {
+				if status >= "400" {
+					errors++
+				}
+				if len(res.Value.Content) > 0 && !hasExample(res.Value.Content) {
+					t.Errorf("%s %s has no example of its %s; give its Op an Answer", method, path, status)
+				}
+			}
+			if errors == 0 {
+				t.Errorf("%s %s has no error answers", method, path)
+			}
+		}
+	}
+}
+
+func hasExample(c openapi3.Content) bool {
+	for _, m := range c {
+		if m.Example != nil || len(m.Examples) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// reserved are the words that stand where others have a name or an id, and why
+// nothing is lost.
+var reserved = map[string]string{
+	"/users/me":                   "nobody may be called me",
+	"/builds/{id}/variables/dict": "a variable called dict is found by its id",
+}
+
+func TestNoWordTakesThePlaceOfAName(t *testing.T) {
+	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromData(openapi.JSON)
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{} // paths, up to a parameter, that have one next
+	for path := range doc.Paths.Map() {
+		parts := strings.Split(path, "/")
+		for i, p := range parts {
+			if strings.HasPrefix(p, "{") {
+				named[strings.Join(parts[:i], "/")] = true
+			}
+		}
+	}
+	for path := range doc.Paths.Map() {
+		parts := strings.Split(path, "/")
+		for i, p := range parts {
+			at := strings.Join(parts[:i+1], "/")
+			if i > 0 && !strings.HasPrefix(p, "{") && named[strings.Join(parts[:i], "/")] && reserved[at] == "" {
+				t.Errorf("%s hides what is called %s; choose another path, or say in reserved why nothing is lost", at, p)
+			}
+		}
+	}
+}
+
 // checkExamples fails t when an example of an answer is none the document
 // allows.
 func checkExamples(t *testing.T, method, path, status string, res *openapi3.Response) {

@@ -142,7 +142,7 @@ func (s *Store) ClaimOrder(ctx context.Context, e build.Event) (*dispatch.Order,
 	if !waitsForJob(b, req) {
 		return nil, 0, nil
 	}
-	o := &dispatch.Order{RequestID: req.ID, BuildID: b.ID, BuildNumber: b.Number, ProjectID: b.ProjectID, Attempt: req.Attempt, From: req.From, To: req.To}
+	o := &dispatch.Order{RequestID: req.ID, BuildID: b.ID, BuildNumber: b.Number, ProjectID: b.ProjectID, Attempt: req.Attempt, From: req.From, To: req.To, Targets: req.Targets}
 	if req.Reason != nil {
 		o.Reason = *req.Reason
 	}

@@ -99,6 +99,30 @@ func TestAResumeStartsItsJobOnce(t *testing.T) {
 	o.call("GET /builds/"+id+"/history/verify read", "").has("valid", true)
 }
 
+func TestAJobIsToldWhatIsLeftOfAState(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		first string // target that is done before the other one fails
+		want  string
+	}{
+		"the targets that are left": {"us", `"resume_targets":["eu"]`},
+		"all of it":                 {"", `"resume_targets":null`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, ci := newOutside(t), newTarget(t)
+			o.owns(ci)
+			id := o.build("2024.02.001")
+			o.call("POST /builds/"+id+"/state write", `{"state_code":25,"status":"completed","target":"`+c.first+`"}`).want(200)
+			o.call("POST /builds/"+id+"/failure write", `{"state_code":25,"target":"eu","error_message":"throttled"}`).want(200)
+			_, e := o.resume(id, "")
+			if err := o.dispatcher.Handle(t.Context(), e); err != nil || len(ci.got()) != 1 || !strings.Contains(ci.got()[0], c.want) {
+				t.Errorf("want %s, got %q, %v", c.want, ci.got(), err)
+			}
+		})
+	}
+}
+
 func TestTwoDeliveriesAtOnceStartOneJob(t *testing.T) {
 	t.Parallel()
 	o, ci := newOutside(t), newTarget(t)

@@ -1,7 +1,8 @@
 // Command listener is the smallest CI there is: it receives the signed webhook
 // that tells of a resume, and runs a command as the job that goes on with the
 // build. The command finds BUILD_ID, RESUME_MODE, RESUME_FROM_STATE and ATTEMPT
-// in its environment. What it writes is served as /jobs/ID; the last line says
+// in its environment, and RESUME_TARGETS, separated by commas, when some targets
+// of that state are done. What it writes is served as /jobs/ID; the last line says
 // how it ended.
 //
 //	LISTENER_SECRET=... listener 127.0.0.1:8090 FOLDER ./build.sh /var/images
@@ -28,10 +29,11 @@ import (
 
 // An order is what is read of the body of the webhook.
 type order struct {
-	ID      string `json:"request_id"`
-	BuildID string `json:"build_id"`
-	From    int    `json:"resume_from_state"`
-	Attempt int    `json:"attempt"`
+	ID      string   `json:"request_id"`
+	BuildID string   `json:"build_id"`
+	From    int      `json:"resume_from_state"`
+	Targets []string `json:"resume_targets"`
+	Attempt int      `json:"attempt"`
 }
 
 // A listener starts one job for each resume request. The output of a job is a
@@ -86,6 +88,9 @@ func (l *listener) start(o order) error {
 	c := exec.Command(l.command[0], l.command[1:]...)
 	c.Stdout, c.Stderr = out, out
 	c.Env = append(os.Environ(), "BUILD_ID="+o.BuildID, "RESUME_MODE=true", fmt.Sprint("RESUME_FROM_STATE=", o.From), fmt.Sprint("ATTEMPT=", o.Attempt))
+	if o.Targets != nil {
+		c.Env = append(c.Env, "RESUME_TARGETS="+strings.Join(o.Targets, ","))
+	}
 	l.running.Go(func() {
 		how := "success"
 		if err := c.Run(); err != nil {

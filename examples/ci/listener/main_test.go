@@ -14,7 +14,7 @@ import (
 
 func TestWhatTheListenerIsSent(t *testing.T) {
 	t.Parallel()
-	const body = `{"request_id":"r-1","build_id":"b-1","resume_from_state":60,"attempt":2}`
+	const body = `{"request_id":"r-1","build_id":"b-1","resume_from_state":60,"attempt":2,"resume_targets":["eu","us"]}`
 	now := time.Now()
 	for name, c := range map[string]struct {
 		body, header string
@@ -37,8 +37,8 @@ func TestWhatTheListenerIsSent(t *testing.T) {
 
 func TestAWebhookThatComesTwiceStartsOneJob(t *testing.T) {
 	t.Parallel()
-	l := newListener(t, "sh", "-c", "echo $BUILD_ID $RESUME_MODE $RESUME_FROM_STATE $ATTEMPT; exit 3")
-	const body = `{"request_id":"r-1","build_id":"b-1","resume_from_state":60,"attempt":2}`
+	l := newListener(t, "sh", "-c", "echo $BUILD_ID $RESUME_MODE $RESUME_FROM_STATE $ATTEMPT $RESUME_TARGETS; exit 3")
+	const body = `{"request_id":"r-1","build_id":"b-1","resume_from_state":60,"attempt":2,"resume_targets":["eu","us"]}`
 	for range 2 {
 		w := send(l, body, outbound.Sign(l.secret, time.Now(), []byte(body)))
 		if want := `{"job_id":"r-1","job_url":"http://ci.example/jobs/r-1"}`; w.Code != http.StatusAccepted || strings.TrimSpace(w.Body.String()) != want {
@@ -51,7 +51,7 @@ func TestAWebhookThatComesTwiceStartsOneJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if got, _ := io.ReadAll(f); string(got) != "b-1 true 60 2\njob: exit status 3\n" {
+	if got, _ := io.ReadAll(f); string(got) != "b-1 true 60 2 eu,us\njob: exit status 3\n" {
 		t.Errorf("the job wrote %q", got)
 	}
 }

@@ -1,0 +1,115 @@
+package build
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"bldst/shared/problem"
+)
+
+// A state may have targets: parts of it that succeed and fail alone, such as
+// the regions an image is published to. A report of a target says nothing of
+// the others, so it never completes the state: a report without a target does,
+// or that of a later state. A target that is done stays done in the attempts
+// that follow, unless what it rests on is done again.
+
+// maxTargets is how many targets a state may have.
+const maxTargets = 100
+
+// checkTarget refuses a target that b cannot remember for the state code.
+func (b *Build) checkTarget(code int, target string) error {
+	if strings.Contains(target, ",") {
+		return problem.BadField("target", "value_error", "A target is named without commas: the targets of a resume are a list separated by them")
+	}
+	known := b.Marks[code].Targets
+	if _, ok := known[target]; target != "" && !ok && len(known) >= maxTargets {
+		return problem.New(problem.Refused, "State %d has %d targets already, and a state may have no more.", code, maxTargets)
+	}
+	return nil
+}
+
+// alongside reports whether r is of a target that goes on after another one of
+// the same state has failed: that is no resume.
+func (b *Build) alongside(r Report) bool {
+	return b.Status == Failed && b.FailedState != nil && r.At == *b.FailedState && r.Target != "" &&
+		(r.How == InProgress || r.How == Completed) && b.Marks[r.At].Targets[r.Target] != Failed
+}
+
+// setTarget remembers how a target of the state m is going.
+func (m *Mark) setTarget(target string, how Status, fingerprint string) {
+	if target == "" {
+		return
+	}
+	m.Targets = maps.Clone(m.Targets)
+	if m.Targets == nil {
+		m.Targets = map[string]Status{}
+	}
+	m.Targets[target] = how
+	if fingerprint != "" {
+		m.Fingerprint = fingerprint
+	}
+}
+
+// markAlongside remembers r, which is alongside a failure.
+func (b *Build) markAlongside(r Report) {
+	m := b.Marks[r.At]
+	m.setTarget(r.Target, r.How, r.Fingerprint)
+	b.Marks[r.At] = m
+}
+
+// standing reports whether the targets of the state, marked m, hold when the
+// state is reported with the fingerprint.
+func (b *Build) standing(code int, m Mark, fingerprint string) bool {
+	if fingerprint != "" && m.Fingerprint != "" && plainPrint(fingerprint) != plainPrint(m.Fingerprint) {
+		return false
+	}
+	if m.Attempt == b.Attempt {
+		return true
+	}
+	for c, n := range b.Marks {
+		if c < code && n.Attempt == b.Attempt {
+			return false
+		}
+	}
+	return m.Status != Completed
+}
+
+// Tail returns the targets of the state that a resume from it still has to do,
+// in order; nil for all of it: none is done, or the state has no targets.
+func (b *Build) Tail(code int) []string {
+	m := b.Marks[code]
+	if m.Status == Completed || !slices.Contains(slices.Collect(maps.Values(m.Targets)), Completed) {
+		return nil
+	}
+	out := []string{}
+	for _, t := range slices.Sorted(maps.Keys(m.Targets)) {
+		if m.Targets[t] != Completed {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// ofTarget returns how the state is going when a target of it goes on as how.
+func ofTarget(target string, how Status) Status {
+	if target != "" && how == Completed {
+		return InProgress
+	}
+	return how
+}
+
+// ended returns when the try that row is of ended, nil while it goes on.
+func (m Mark) ended(r Report, now time.Time) *time.Time {
+	end := time.Unix(m.End, 0).UTC()
+	switch {
+	case r.EndTime != nil:
+		end = r.EndTime.UTC()
+	case r.Target != "" && (r.How == Completed || r.How == Failed):
+		end = time.Unix(now.Unix(), 0).UTC()
+	case m.End == 0 || r.Target != "":
+		return nil
+	}
+	return &end
+}
