@@ -24,6 +24,7 @@ var version = "0.0.5"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := cmd.Run(ctx, &cmd.Factory{
 		Streams: streams.System(),
 		Env:     os.LookupEnv,
@@ -43,7 +44,8 @@ func local(ctx context.Context, o cmd.LocalOptions) error {
 	return localstack.Run(ctx, localstack.RunOptions{Port: o.Port, Data: o.Data, Env: os.LookupEnv, Stdout: os.Stdout, Stderr: os.Stderr})
 }
 
-// bootstrap makes the first key of a deployed stage.
+// bootstrap stores what every stage begins with, and makes the first key of a
+// deployed one.
 func bootstrap(ctx context.Context, o cmd.BootstrapOptions) (string, error) {
 	c, err := config.Read(os.LookupEnv)
 	if err != nil {
@@ -53,5 +55,9 @@ func bootstrap(ctx context.Context, o cmd.BootstrapOptions) (string, error) {
 		return "", errors.New(`no credentials or no region of AWS: eval "$(aws configure export-credentials --format env)" and export AWS_REGION=us-east-1`)
 	}
 	t := dynamo.Open(dynamo.Access(c.AWS("dynamodb")), o.Table)
-	return (&store.Store{Table: t, Now: time.Now, NewID: id.New}).CreateAdminKey(ctx, o.Username)
+	s := &store.Store{Table: t, Now: time.Now, NewID: id.New}
+	if err := s.SeedReference(ctx, false); err != nil {
+		return "", err
+	}
+	return s.CreateAdminKey(ctx, o.Username)
 }

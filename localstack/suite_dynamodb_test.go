@@ -46,10 +46,10 @@ func TestTheAPIKeepsItsContractOnDynamoDB(t *testing.T) {
 	if err := localstack.Seed(t.Context(), st); err != nil {
 		t.Fatal(err)
 	}
-	log := &logBook{}
+	log := &output{}
 	p := wire.Ports{Table: st.Table, Signer: testSigner, Development: true, Origins: []string{"*"},
 		Log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
-	g, err := gateway.New(localstack.Functions(p), gateway.Options{Log: p.Log})
+	g, err := gateway.New(localstack.Functions(func(string) wire.Ports { return p }), gateway.Options{Log: p.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,9 +69,13 @@ func (idle) Start(_ context.Context, name string, _ any) (string, bool, error) {
 	return localstack.MachineARN + ":" + name, true, nil
 }
 func (idle) Succeed(context.Context, string, any) (bool, error) { return false, nil }
-func (idle) Beat(context.Context, string) (bool, error)         { return false, nil }
-func (idle) Status(context.Context, string) (string, error)     { return "RUNNING", nil }
-func (idle) Publish(context.Context, []build.Event) error       { return nil }
+func (idle) Fail(context.Context, string, string, string) (bool, error) {
+	return false, nil
+}
+func (idle) Beat(context.Context, string) (bool, error)     { return false, nil }
+func (idle) Status(context.Context, string) (string, error) { return "RUNNING", nil }
+func (idle) Stop(context.Context, string, string) error     { return nil }
+func (idle) Publish(context.Context, []build.Event) error   { return nil }
 
 // follow hands the changes of the table to the function until t ends, as the
 // event source mapping of a stream does.

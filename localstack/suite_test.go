@@ -1,9 +1,9 @@
 package localstack_test
 
 import (
-	"bytes"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,15 +12,21 @@ import (
 	"bldst/shared/suite"
 )
 
-// suiteOn runs the suite of the API on a stack with those options.
+// testSigner signs the JWTs of stacks whose tests make JWTs of their own.
+var testSigner = &auth.Signer{Current: "test", Keys: map[string][]byte{"test": []byte(strings.Repeat("test-key", 8))}}
+
+// suiteOn runs the suite of the API on a stack with those options, whose
+// functions use the table only as the manifest allows.
 func suiteOn(t *testing.T, o localstack.Options) {
 	t.Helper()
 	var log output
+	var tables guards
 	o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	o.Signer = &auth.Signer{Keys: map[string][]byte{"suite": bytes.Repeat([]byte("k"), 32)}, Current: "suite"}
+	o.Signer, o.Guard = testSigner, tables.of
 	suite.Run(t, func(t *testing.T) suite.Stack {
 		return suite.Stack{URL: start(t, o).URL, Log: log.String, Signer: o.Signer}
 	})
+	tables.check(t)
 }
 
 func TestTheAPIKeepsItsContract(t *testing.T) {

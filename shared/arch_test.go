@@ -5,8 +5,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -107,6 +109,30 @@ func TestFencesForbidWhatTheySay(t *testing.T) {
 		}
 	}
 }
+
+func TestTheREADMENamesEveryFolder(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, tree, _ := strings.Cut(string(readme), "## Layout")
+	tree, _, _ = strings.Cut(tree, "\n## ")
+	for _, in := range []string{".", ".."} {
+		folders, err := os.ReadDir(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range folders {
+			if name := f.Name(); f.IsDir() && !strings.ContainsAny(name[:1], "._") && !builtHere[name] && !slices.Contains(strings.Fields(tree), name+"/") {
+				t.Errorf("the Layout of README.md has no line for %s/; add one", path.Join(in, name))
+			}
+		}
+	}
+}
+
+// builtHere are folders that make writes and git ignores.
+var builtHere = map[string]bool{"bin": true, "dist": true, "data": true, "work": true, "cdk.out": true}
 
 func (f *fence) forbids(file, imported string) bool {
 	folder := strings.TrimPrefix(imported, "bldst/")

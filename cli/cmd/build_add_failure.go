@@ -21,12 +21,11 @@ func newBuildAddFailure(f *Factory, work run[buildAddFailureOptions]) *cobra.Com
 		Short:   "Report that a build failed",
 		Long: `Report that a build failed, at its current state or the one given. The build can
 be resumed from there.`,
-		Example: `  bldst build add-failure "$BUILD" --state 50 --type ansible_error --message 'role db failed' --retryable
-  bldst failure record "$BUILD" --error 'no capacity' --code AWS_CAPACITY --component packer`,
-		Args: positional(0, "ID"),
+		Example: `  bldst build add-failure "$BUILD" --state 50 --type ansible_error --message 'role db failed' --retryable`,
+		Args:    positional(0, "ID"),
 	}
 	form := declare(cmd,
-		field{flag: "message", key: "error_message", required: true, usage: "what went wrong", also: []string{"error", "error-message"}},
+		field{flag: "message", key: "error_message", required: true, usage: "what went wrong; --error is the same", also: []string{"error", "error-message"}},
 		field{flag: "type", key: "failure_type", usage: "kind of failure, e.g. packer_error", also: []string{"failure-type"}},
 		field{flag: "code", key: "error_code", usage: "error code, e.g. PACKER_TIMEOUT", also: []string{"error-code"}},
 		field{flag: "component", key: "component", usage: "what failed, e.g. packer, ansible"},

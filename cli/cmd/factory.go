@@ -139,13 +139,14 @@ func (f *Factory) Printer() *print.Printer {
 	return &print.Printer{Out: f.Streams.Out, TTY: f.Streams.OutTTY, Format: format, Quiet: f.flags.quiet, Nested: nested}
 }
 
-// nested are the columns of lists inside objects, for a person. Lists that the
-// API gives twice are printed once.
+// nested are the columns of lists inside objects, for a person. What the API
+// gives twice is printed once, and what only programs need is left out.
 var nested = map[string][]string{
 	"recent_builds": buildColumns,
 	"builds":        {},
 	"history":       {"timestamp", "state_code", "status", "attempt", "message"},
 	"state_history": {},
+	"links":         {},
 }
 
 // say tells the user what was done, unless they want quiet.

@@ -8,6 +8,7 @@ func newFailure(f *Factory) *cobra.Command {
 	group := newGroup("failure", "Report or list failures of a build", "failures")
 	record := newBuildAddFailure(f, runBuildAddFailure)
 	record.Use, record.Aliases = "record [ID]", nil
+	record.Example = "  bldst failure record \"$BUILD\" --error 'no capacity' --code AWS_CAPACITY --component packer"
 	list := newBuildFailures(f, runBuildFailures)
 	list.Use = "list [ID]"
 	list.Example = "  bldst failure list \"$BUILD\""

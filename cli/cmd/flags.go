@@ -128,6 +128,16 @@ func (v *value) Set(s string) (err error) {
 	return nil
 }
 
+// plainFlagError returns err of the command line in words for people.
+func plainFlagError(_ *cobra.Command, err error) error {
+	var v *pflag.InvalidValueError
+	var n *strconv.NumError
+	if errors.As(err, &v) && errors.As(err, &n) && n.Func != "ParseBool" {
+		return fmt.Errorf("invalid argument %q for \"--%s\" flag: it must be a whole number", v.GetValue(), v.GetFlag().Name)
+	}
+	return err
+}
+
 // readObject returns the JSON object s, or the one in the file named by @s.
 func readObject(s string) (json.RawMessage, error) {
 	raw := []byte(s)

@@ -31,8 +31,8 @@ func TestCommandsCallTheAPI(t *testing.T) {
 		{line: "os-version list --skip 2 --limit 3", call: "GET /os-versions?limit=3&skip=2", answer: `[{"id":"a","version":"9"}]`, out: "a\t\t9\t\n"},
 		{line: "-o json image-types list", call: "GET /image-types?limit=100", answer: `[{"z":1,"id":"a"}]`, out: "[\n  {\n    \"z\": 1,\n    \"id\": \"a\"\n  }\n]\n"},
 		{line: "image-type list --format json", call: "GET /image-types?limit=100", answer: `[]`, out: "[]\n"},
-		{line: "image-variant update v --description d", call: "PUT /image-variants/v", body: `{"description":"d"}`, answer: `{"id":"v"}`, out: "id\tv\n", err: "Updated image-variant v.\n"},
-		{line: "os-distribution delete ubuntu", call: "DELETE /os-distributions/ubuntu", status: 204, err: "Deleted os-distribution ubuntu. 'bldst os-distribution restore' brings it back.\n"},
+		{line: "image-variant update v --description d", call: "PUT /image-variants/v", body: `{"description":"d"}`, answer: `{"id":"v"}`, out: "id\tv\n", err: "Updated image variant v.\n"},
+		{line: "os-distribution delete ubuntu", call: "DELETE /os-distributions/ubuntu", status: 204, err: "Deleted OS distribution ubuntu. 'bldst os-distribution restore' brings it back.\n"},
 		{line: "cloud-provider restore aws -q", call: "POST /cloud-providers/aws/restore", answer: `{"id":"aws"}`, out: "aws\n"},
 		{line: "project create --name p --parent-id q -q", call: "POST /projects", body: `{"name":"p","parent_project_id":"q"}`, status: 201, answer: `{"id":"p1"}`, out: "p1\n"},
 

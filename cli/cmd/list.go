@@ -23,8 +23,11 @@ func (f *Factory) list(ctx context.Context, path string, query url.Values, p pag
 	if err != nil {
 		return err
 	}
+	if err := f.Printer().List(items, columns...); err != nil {
+		return err
+	}
 	if more {
 		f.say("There are more than these %d: use --all, or a larger --limit.", len(items))
 	}
-	return f.Printer().List(items, columns...)
+	return nil
 }

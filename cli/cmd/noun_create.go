@@ -37,6 +37,6 @@ func runNounCreate(ctx context.Context, f *Factory, o nounCreateOptions) error {
 	if err != nil {
 		return err
 	}
-	f.say("Created %s %s.", o.Noun.name, print.ID(out))
+	f.say("Created %s %s.", o.Noun.one(), print.ID(out))
 	return nil
 }

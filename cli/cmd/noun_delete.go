@@ -32,12 +32,12 @@ func newNounDelete(f *Factory, n noun, work run[nounDeleteOptions]) *cobra.Comma
 }
 
 func runNounDelete(ctx context.Context, f *Factory, o nounDeleteOptions) error {
-	if err := f.confirm(ctx, o.Yes, fmt.Sprintf("Delete %s %s?", o.Noun.name, o.ID)); err != nil {
+	if err := f.confirm(ctx, o.Yes, fmt.Sprintf("Delete %s %s?", o.Noun.one(), o.ID)); err != nil {
 		return err
 	}
 	if _, err := f.call(ctx, "DELETE", o.Noun.path(o.ID), nil, nil); err != nil {
 		return err
 	}
-	f.say("Deleted %s %s. 'bldst %s restore' brings it back.", o.Noun.name, o.ID, o.Noun.name)
+	f.say("Deleted %s %s. 'bldst %s restore' brings it back.", o.Noun.one(), o.ID, o.Noun.name)
 	return nil
 }

@@ -17,7 +17,7 @@ func newNounList(f *Factory, n noun, work run[nounListOptions]) *cobra.Command {
 	o := nounListOptions{Noun: n}
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "List " + n.plural,
+		Short:   "List " + n.many(),
 		Example: fmt.Sprintf("  bldst %s list\n  bldst %s list --all -o json", n.name, n.name),
 		Args:    positional(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -31,6 +31,6 @@ func runNounRestore(ctx context.Context, f *Factory, o nounRestoreOptions) error
 	if err != nil {
 		return err
 	}
-	f.say("Restored %s %s.", o.Noun.name, print.ID(out))
+	f.say("Restored %s %s.", o.Noun.one(), print.ID(out))
 	return nil
 }

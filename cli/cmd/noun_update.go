@@ -40,7 +40,7 @@ func runNounUpdate(ctx context.Context, f *Factory, o nounUpdateOptions) error {
 	if err != nil {
 		return err
 	}
-	f.say("Updated %s %s.", o.Noun.name, print.ID(out))
+	f.say("Updated %s %s.", o.Noun.one(), print.ID(out))
 	return nil
 }
 

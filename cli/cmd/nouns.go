@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"strings"
 
 	"bldst/shared/client"
 
@@ -84,13 +85,22 @@ func plainNoun(name, plural, title, example string) noun {
 }
 
 func newNoun(f *Factory, n noun) *cobra.Command {
-	group := newGroup(n.name, "Work with "+n.plural, n.plural)
+	group := newGroup(n.name, "Work with "+n.many(), n.plural)
 	group.AddCommand(
 		newNounCreate(f, n, runNounCreate), newNounGet(f, n, runNounGet), newNounList(f, n, runNounList),
 		newNounUpdate(f, n, runNounUpdate), newNounDelete(f, n, runNounDelete), newNounRestore(f, n, runNounRestore),
 	)
 	return group
 }
+
+// one returns the noun as a sentence names one that follows, e.g. "OS version".
+func (n noun) one() string {
+	_, one, _ := strings.Cut(n.title, " ")
+	return one
+}
+
+// many returns the noun as a sentence names several.
+func (n noun) many() string { return n.one() + "s" }
 
 // send calls the API and prints the object it answers with.
 func (f *Factory) send(ctx context.Context, method, path string, query url.Values, in any) (json.RawMessage, error) {

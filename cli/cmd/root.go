@@ -53,6 +53,7 @@ allowed; 5 the API cannot be reached.`,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return f.checkOutput() },
 	}
 	root.SetVersionTemplate("bldst {{.Version}}\n")
+	root.SetFlagErrorFunc(plainFlagError)
 	f.rootFlags(root)
 	root.AddCommand(
 		newConfig(f), newAuth(f), newHealth(f), newDashboard(f),

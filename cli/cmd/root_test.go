@@ -2,8 +2,11 @@ package cmd
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
+
+	"bldst/shared/store"
 
 	"github.com/spf13/cobra"
 )
@@ -74,6 +77,15 @@ func TestPromisedCommandsExist(t *testing.T) {
 		c, rest, err := root.Find(words)
 		if err != nil || len(rest) > 0 {
 			t.Errorf("bldst %s: found only %q (%v)", strings.Join(words, " "), c.CommandPath(), err)
+		}
+	}
+}
+
+func TestEveryNounOfTheCatalogueHasItsCommands(t *testing.T) {
+	t.Parallel()
+	for _, n := range store.Catalogue() {
+		if !slices.ContainsFunc(nouns, func(c noun) bool { return c.plural == n.Plural }) {
+			t.Errorf("%s have no commands; add an entry to nouns in nouns.go", n.Plural)
 		}
 	}
 }

@@ -42,8 +42,9 @@ type Printer struct {
 	Format Format
 	Quiet  bool // of a table: ids only
 
-	// Nested are the columns of lists inside objects, by the list's name.
-	// No columns leave the list out; a list that is not named has all.
+	// Nested are the columns of lists inside objects, by the list's name, on a
+	// terminal. No columns leave the member out, be it a list or not; a list
+	// that is not named has all.
 	Nested map[string][]string
 }
 
@@ -151,6 +152,9 @@ func (p *Printer) members(obj []member, first []string) error {
 	rows := [][]string{}
 	var lists []member
 	for _, m := range inOrder(obj, first) {
+		if columns, known := p.Nested[m.name]; known && len(columns) == 0 && p.TTY {
+			continue
+		}
 		if list, ok := m.value.([]any); ok && p.TTY && objects(list) {
 			lists = append(lists, m)
 			continue
@@ -200,9 +204,6 @@ func objects(list []any) bool {
 // nested writes a list of objects under a title.
 func (p *Printer) nested(title string, list []any) error {
 	columns, known := p.Nested[title]
-	if known && len(columns) == 0 {
-		return nil
-	}
 	if !known {
 		columns = used(list)
 	}

@@ -67,11 +67,12 @@ func TestObject(t *testing.T) {
 		p    Printer
 		want string
 	}{
-		"on a terminal":   {Printer{TTY: true, Format: Table}, "id      b1\nstatus  failed\nmeta    {\"n\":1.10}\n\nhistory:\nSTATE CODE\n5\n10\n"},
-		"chosen columns":  {Printer{TTY: true, Format: Table, Nested: map[string][]string{"history": {"message", "state_code"}}}, "id      b1\nstatus  failed\nmeta    {\"n\":1.10}\n\nhistory:\nMESSAGE  STATE CODE\n         5\n         10\n"},
-		"a list left out": {Printer{TTY: true, Format: Table, Nested: map[string][]string{"history": {}}}, "id      b1\nstatus  failed\nmeta    {\"n\":1.10}\n"},
-		"piped":           {Printer{Format: Table}, "id\tb1\nstatus\tfailed\nami\t\nmeta\t{\"n\":1.10}\nhistory\t[{\"state_code\":5,\"message\":null},{\"state_code\":10}]\n"},
-		"quiet":           {Printer{Format: Table, Quiet: true}, "b1\n"},
+		"on a terminal":      {Printer{TTY: true, Format: Table}, "id      b1\nstatus  failed\nmeta    {\"n\":1.10}\n\nhistory:\nSTATE CODE\n5\n10\n"},
+		"chosen columns":     {Printer{TTY: true, Format: Table, Nested: map[string][]string{"history": {"message", "state_code"}}}, "id      b1\nstatus  failed\nmeta    {\"n\":1.10}\n\nhistory:\nMESSAGE  STATE CODE\n         5\n         10\n"},
+		"an object left out": {Printer{TTY: true, Format: Table, Nested: map[string][]string{"history": {}, "meta": {}}}, "id      b1\nstatus  failed\n"},
+		"a list left out":    {Printer{TTY: true, Format: Table, Nested: map[string][]string{"history": {}}}, "id      b1\nstatus  failed\nmeta    {\"n\":1.10}\n"},
+		"piped":              {Printer{Format: Table}, "id\tb1\nstatus\tfailed\nami\t\nmeta\t{\"n\":1.10}\nhistory\t[{\"state_code\":5,\"message\":null},{\"state_code\":10}]\n"},
+		"quiet":              {Printer{Format: Table, Quiet: true}, "b1\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

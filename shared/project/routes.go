@@ -78,8 +78,14 @@ func (s *Service) MountCodes(a *api.API) {
 	api.Handle(a, add("update-state-code", http.MethodPut, "/state-codes/{id}", auth.Write, 0, "Change any fields of a state code by its id", exampleCodeIn, exampleCode, changed), s.updateTopCode)
 	api.Handle(a, add("delete-state-code", http.MethodDelete, "/state-codes/{id}", auth.Admin, 204, "Delete a state code by its id", nil, nil, changed), s.deleteTopCode)
 	api.Handle(a, add("restore-state-code", http.MethodPost, "/state-codes/{id}/restore", auth.Admin, 0, "Bring a deleted state code back by its id", nil, exampleCode, changed), s.restoreTopCode)
-	api.Handle(a, add("list-windows", http.MethodGet, "/projects/{project}/state-codes/windows", auth.Read, 0,
-		"List how long a worker may be silent in each state, and how long the state may take", nil, nil, gone), s.windows)
+}
+
+// MountWindows adds the endpoint of the limits of states. It is not below
+// state-codes, where it would take the place of a code of that name.
+func (s *Service) MountWindows(a *api.API) {
+	api.Handle(a, api.Op{ID: "list-windows", Method: http.MethodGet, Path: "/projects/{project}/windows", Scope: auth.Read, Tag: codesTag,
+		Summary:  "List how long a worker may be silent in each state, and how long the state may take",
+		Problems: []problem.Kind{problem.NotFound}, Answer: []Window{{StateCode: 20, Name: ptr("building"), Heartbeat: 600, Timeout: 7200}}}, s.windows)
 }
 
 var (

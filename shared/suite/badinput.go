@@ -54,7 +54,7 @@ func (s *session) bodies(t *testing.T) []struct{ method, path string } {
 			continue
 		}
 		if !slices.ContainsFunc(out, func(c struct{ method, path string }) bool { return op.serves(c.method, c.path) }) {
-			t.Errorf("%s is not sent bad bodies; add it to bodies", key)
+			t.Errorf("%s is not sent bad bodies; add it to bodies, or its noun to nouns", key)
 		}
 	}
 	return out

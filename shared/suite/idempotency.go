@@ -102,7 +102,7 @@ func everyPostOnce(t *testing.T, s *session) {
 	slices.Sort(order)
 	for key, op := range described(t) {
 		if op.method == http.MethodPost && !notOnce[key] && !slices.ContainsFunc(order, func(name string) bool { return op.serves(http.MethodPost, posts[name].path) }) {
-			t.Errorf("%s is not tried with an Idempotency-Key; add it to posts, or to notOnce with the reason", key)
+			t.Errorf("%s is not tried with an Idempotency-Key; add it to posts, its noun to nouns, or it to notOnce with the reason", key)
 		}
 	}
 	for _, name := range order {

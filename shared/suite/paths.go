@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -90,17 +91,10 @@ func spellingsOfCreates(t *testing.T, s *session, b string) {
 }
 
 // index is section 16 of the contract, and what section 14 adds to it: method,
-// path, scope. Names of parameters do not count.
+// path, scope; nouns have those of ofNoun. Names of parameters do not count.
 const index = `
 GET / -|GET /health -|GET /ready -|GET /status -|GET /health/liveness -|GET /health/readiness -
 POST /token -|POST /auth/idm -|POST /auth/token -|POST /auth/password -
-POST /platforms write|GET /platforms read|GET /platforms/{id} read|PUT /platforms/{id} write|DELETE /platforms/{id} admin|POST /platforms/{id}/restore admin
-POST /os-versions write|GET /os-versions read|GET /os-versions/{id} read|PUT /os-versions/{id} write|DELETE /os-versions/{id} admin|POST /os-versions/{id}/restore admin
-POST /image-types write|GET /image-types read|GET /image-types/{id} read|PUT /image-types/{id} write|DELETE /image-types/{id} admin|POST /image-types/{id}/restore admin
-POST /cloud-providers write|GET /cloud-providers read|GET /cloud-providers/{id} read|PUT /cloud-providers/{id} write|DELETE /cloud-providers/{id} admin|POST /cloud-providers/{id}/restore admin
-POST /os-distributions write|GET /os-distributions read|GET /os-distributions/{id} read|PUT /os-distributions/{id} write|DELETE /os-distributions/{id} admin|POST /os-distributions/{id}/restore admin
-POST /image-variants write|GET /image-variants read|GET /image-variants/{id} read|PUT /image-variants/{id} write|DELETE /image-variants/{id} admin|POST /image-variants/{id}/restore admin
-POST /projects write|GET /projects read|GET /projects/{id} read|PUT /projects/{id} write|DELETE /projects/{id} admin|POST /projects/{id}/restore admin
 POST /projects/{id}/state-codes write|GET /projects/{id}/state-codes read|GET /projects/{id}/state-codes/{id} read|PUT /projects/{id}/state-codes/{id} write
 DELETE /projects/{id}/state-codes/{id} admin|POST /projects/{id}/state-codes/{id}/restore admin
 POST /state-codes write|GET /state-codes read|GET /state-codes/{id} read|PUT /state-codes/{id} write|DELETE /state-codes/{id} admin|POST /state-codes/{id}/restore admin
@@ -122,14 +116,25 @@ POST /users/{id}/restore admin|GET /users/{id}/profile any|POST /users/{id}/toke
 GET /audit admin
 `
 
-// expected returns the scopes of index by "METHOD /path/{}".
+// ofNoun are the endpoints every noun has below its path.
+const ofNoun = "POST NOUN write|GET NOUN read|GET NOUN/{} read|PUT NOUN/{} write|DELETE NOUN/{} admin|POST NOUN/{}/restore admin"
+
+// expected returns the scopes of index, and of the nouns, by "METHOD /path/{}".
 func expected() map[string]string {
 	out := map[string]string{}
-	for _, line := range strings.Split(strings.TrimSpace(index), "\n") {
-		for _, e := range strings.Split(line, "|") {
-			f := strings.Fields(e)
-			out[f[0]+" "+nameless(f[1])] = f[2]
-		}
+	for _, n := range nouns {
+		maps.Copy(out, scopesIn(strings.ReplaceAll(ofNoun, "NOUN", n.path)))
+	}
+	maps.Copy(out, scopesIn(index))
+	return out
+}
+
+// scopesIn reads "METHOD /path scope|…", in any number of lines.
+func scopesIn(text string) map[string]string {
+	out := map[string]string{}
+	for e := range strings.SplitSeq(strings.ReplaceAll(strings.TrimSpace(text), "\n", "|"), "|") {
+		f := strings.Fields(e)
+		out[f[0]+" "+nameless(f[1])] = f[2]
 	}
 	return out
 }

@@ -65,6 +65,7 @@ var codeTests = []test{
 	{"codes of a project are listed by name, in pages", codePages},
 	{"bad bodies are refused and name the field", codeBad},
 	{"a new code counts at once", codeCounts},
+	{"the limits of states are listed, also of one called windows", codeWindows},
 }
 
 const codeKeys = "id project_id state_code code name display_name description color is_blocking is_initial is_final is_terminal is_error cancels sort_order created_at updated_at deactivated_at start_date end_date"
@@ -107,6 +108,23 @@ func codePaths(t *testing.T, s *session) {
 	s.admin.delete(t, "/state-codes/"+c.id()).is(http.StatusNoContent)
 	s.admin.delete(t, "/state-codes/"+c.id()).refused(http.StatusNotFound, problem.NotFound)
 	s.admin.post(t, "/state-codes/"+c.id()+"/restore", nil).is(http.StatusOK).has(obj{"id": c.id(), "deactivated_at": nil})
+}
+
+func codeWindows(t *testing.T, s *session) {
+	at := "/projects/" + s.newProject(t)
+	s.dev.post(t, at+"/state-codes", obj{"state_code": 42, "name": "windows", "heartbeat_seconds": 60, "timeout_seconds": 900}).is(http.StatusCreated)
+	s.dev.get(t, at+"/state-codes/windows").is(http.StatusOK).has(obj{"state_code": 42, "name": "windows"})
+	rows := s.reader.get(t, at+"/windows").is(http.StatusOK).list()
+	of := func(code float64) obj {
+		i := slices.IndexFunc(rows, func(r obj) bool { return r["state_code"] == code })
+		if i < 0 {
+			t.Fatalf("no limits of state %v in %v", code, rows)
+		}
+		return rows[i]
+	}
+	if wrong := differs(obj{"name": "windows", "heartbeat_seconds": 60, "timeout_seconds": 900}, of(42)) + differs(obj{"name": nil, "heartbeat_seconds": 600, "timeout_seconds": 7200}, of(45)); wrong != "" {
+		t.Error(wrong)
+	}
 }
 
 func codeConflicts(t *testing.T, s *session) {

@@ -43,11 +43,13 @@ func ImageVariants(p Ports) http.Handler {
 
 func noun(n store.Noun) part { return func(a *api.API, p Ports) { n.Mount(a, p.store()) } }
 
-// Projects serves projects, what each wants done about failures, and its CI.
+// Projects serves projects, the limits of their states, what each wants done
+// about failures, and its CI.
 func Projects(p Ports) http.Handler { return serve(p, projects) }
 
 func projects(a *api.API, p Ports) {
 	project.Mount(a, p.store().Projects())
+	(&project.Service{Store: p.store()}).MountWindows(a)
 	(&build.PolicyService{Store: p.store()}).MountPolicy(a)
 	(&dispatch.Service{Store: p.store(), Allow: p.Outbound}).Mount(a)
 }
@@ -140,13 +142,11 @@ type Function struct {
 // too large to be linked by accident: see Public. It is a function, not a
 // variable, so that a binary that does not call it does not link them all.
 func Functions() []Function {
-	return []Function{
-		{"platforms", Platforms, noun(store.NounOf(catalogue.Platforms))},
-		{"os-versions", OSVersions, noun(store.NounOf(catalogue.OSVersions))},
-		{"image-types", ImageTypes, noun(store.NounOf(catalogue.ImageTypes))},
-		{"cloud-providers", CloudProviders, noun(store.NounOf(catalogue.CloudProviders))},
-		{"os-distributions", OSDistributions, noun(store.NounOf(catalogue.OSDistributions))},
-		{"image-variants", ImageVariants, noun(store.NounOf(catalogue.ImageVariants))},
+	var out []Function
+	for _, n := range store.Catalogue() {
+		out = append(out, Function{n.Plural, func(p Ports) http.Handler { return serve(p, noun(n)) }, noun(n)})
+	}
+	return append(out, []Function{
 		{"projects", Projects, projects},
 		{"state-codes", StateCodes, stateCodes},
 		{"resumable-states", ResumableStates, resumableStates},
@@ -163,7 +163,7 @@ func Functions() []Function {
 		{"webhooks", func(p Ports) http.Handler { return Webhooks(p, nil) }, webhooks},
 		{"metrics", Metrics, numbers},
 		{"health", Health, healthy},
-	}
+	}...)
 }
 
 // API returns an API with the endpoints of f that only describes them: there
