@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -68,6 +69,10 @@ func spawn(ctx context.Context, path, name string, runs int) (float64, error) {
 		_, err = env.Invoke(ctx, []byte(`{"path":"/no/such/path","httpMethod":"GET","requestContext":{"requestId":"r"}}`))
 		took = append(took, float64(time.Since(begin))/float64(time.Millisecond))
 		env.Stop()
+		var refusal *lambdaruntime.FunctionError
+		if errors.As(err, &refusal) && !strings.HasPrefix(refusal.Type, "Runtime.") {
+			err = nil // a task answers what it is not meant for with an error
+		}
 		if err != nil {
 			return 0, err
 		}

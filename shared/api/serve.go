@@ -247,8 +247,12 @@ func checkJSON(b []byte) error {
 	if !utf8.Valid(b) {
 		return bad("Not valid UTF-8", "utf8_invalid")
 	}
-	if depth(b) > MaxDepth {
+	depth, plain := outline(b)
+	if depth > MaxDepth {
 		return bad(fmt.Sprintf("Nested deeper than %d levels", MaxDepth), "too_deep")
+	}
+	if plain {
+		return nil
 	}
 	if twice := sameField(b); twice != "" {
 		return bad(fmt.Sprintf("The field %q is there twice, in two spellings", clip(twice, 100)), "duplicate_field")
@@ -274,16 +278,25 @@ func sameField(b []byte) string {
 	return ""
 }
 
-// depth returns the nesting of the JSON text b, without judging the rest.
-func depth(b []byte) int {
-	deepest, d, inString := 0, 0, false
+// outline returns the nesting of the JSON text b, and whether the strings of
+// its outermost level that may be names of fields are all written plainly, in
+// lower case. It does not judge the rest.
+func outline(b []byte) (deepest int, plain bool) {
+	d, inString := 0, false
+	odd, plain := false, true // odd: the string is not plain
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
-		case inString && c == '\\':
-			i++
 		case c == '"':
 			inString = !inString
+			if d == 1 && !inString && odd && named(b[i+1:]) {
+				plain = false
+			}
+			odd = false
 		case inString:
+			odd = odd || c == '\\' || c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf
+			if c == '\\' {
+				i++
+			}
 		case c == '{' || c == '[':
 			d++
 			deepest = max(deepest, d)
@@ -291,7 +304,13 @@ func depth(b []byte) int {
 			d--
 		}
 	}
-	return deepest
+	return deepest, plain
+}
+
+// named reports whether the string before rest is the name of a field.
+func named(rest []byte) bool {
+	rest = bytes.TrimLeft(rest, " \t\r\n")
+	return len(rest) > 0 && rest[0] == ':'
 }
 
 // requestID returns the caller's X-Request-Id when it is safe to log, else a

@@ -77,3 +77,28 @@ func TestTheLogHoldsNoCredentialQueryOrBody(t *testing.T) {
 		t.Errorf("the log says %s", text)
 	}
 }
+
+func TestAFieldInTwoSpellingsIsRefused(t *testing.T) {
+	t.Parallel()
+	for body, refused := range map[string]bool{
+		`{"name":"x"}`:                     false,
+		`{"name":"A","Name":"b"}`:          true,
+		`{"NAME" : "a", "name" :"b"}`:      true,
+		`{"n\u0061me":"a","NAME":"b"}`:     true,
+		`{"Name":"only once, Capitals"}`:   false,
+		`{"name":"Name","x":["Name",":"]}`: false,
+		`{"name":"x","sub":{"a":1,"A":2}}`: false, // what is kept as it is
+		`{"\u017fame":"a","same":"b"}`:     true,  // the long s is an s in capitals
+	} {
+		t.Run(body, func(t *testing.T) {
+			t.Parallel()
+			h, _ := failing(func() error { return nil })
+			r := httptest.NewRequest(http.MethodPost, "/things", strings.NewReader(body))
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if got := strings.Contains(w.Body.String(), "duplicate_field"); got != refused {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+		})
+	}
+}
