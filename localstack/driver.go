@@ -46,15 +46,17 @@ type driver struct {
 	log       *slog.Logger
 }
 
-// newDriver starts it. url is where the system answers, or will in a moment.
-func newDriver(url string, o Options, p wire.Ports) (*driver, error) {
+// newDriver starts it. url is where the system answers, or will in a moment;
+// ports are what each function is given.
+func newDriver(url string, o Options, ports func(function string) wire.Ports) (*driver, error) {
 	d := &driver{log: o.Log, meter: o.Meter}
 	machine := workflow.Open(workflow.Access{Region: "us-east-1", Endpoint: url, KeyID: "local", Secret: "local"}, MachineARN)
 	d.functions = map[string]lambda.Handler{
-		"open-build": wire.OpenBuild(p, machine), "await-report": wire.AwaitReport(p, machine), "record-stall": wire.RecordStall(p),
-		"decide-failure": wire.DecideFailure(p), "resume-build": wire.ResumeBuild(p), "relay": wire.Relay(p, machine, d),
-		"sweep": wire.Sweep(p, machine), "reconcile": wire.Reconcile(p, machine),
-		"notify": wire.Notify(p, nil), "dispatch": wire.Dispatch(p, nil),
+		"open-build": wire.OpenBuild(ports("open-build"), machine), "await-report": wire.AwaitReport(ports("await-report"), machine),
+		"record-stall": wire.RecordStall(ports("record-stall")), "decide-failure": wire.DecideFailure(ports("decide-failure")),
+		"resume-build": wire.ResumeBuild(ports("resume-build")), "relay": wire.Relay(ports("relay"), machine, d),
+		"sweep": wire.Sweep(ports("sweep"), machine), "reconcile": wire.Reconcile(ports("reconcile"), machine),
+		"notify": wire.Notify(ports("notify"), nil), "dispatch": wire.Dispatch(ports("dispatch"), nil),
 	}
 	for name, h := range d.functions {
 		d.functions[name] = o.Meter.Function(name, h)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"sync"
-	"testing"
 
 	"bldst/shared/manifest"
 	"bldst/shared/table"
@@ -24,7 +23,7 @@ func (g *guards) of(function string, t table.Table) table.Table {
 }
 
 // check fails t for everything that was used and is not allowed.
-func (g *guards) check(t *testing.T) {
+func (g *guards) check(t interface{ Errorf(string, ...any) }) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for what := range g.found {

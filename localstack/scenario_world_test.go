@@ -73,6 +73,7 @@ type scenario struct {
 	api     http.Handler
 	resume  http.Handler // the function of heartbeats, cancels and resumes
 	lambdas map[string]lambda.Handler
+	guards  guards
 	at      string // how far the feed was read
 
 	mu     sync.Mutex
@@ -112,6 +113,7 @@ func openScenario(t tester, dir string, now time.Time) *scenario {
 		server.Close()
 		s.close()
 		_ = s.table.Close()
+		s.guards.check(t)
 	})
 	s.dir = dir
 	s.clock.OnStep(s.settle)
@@ -163,11 +165,16 @@ func (s *scenario) commits() error {
 func (s *scenario) wire() {
 	p := wire.Ports{Table: s.table, Now: s.clock.Now, Log: slog.New(slog.DiscardHandler), Development: true,
 		Signer: &auth.Signer{Current: "k", Keys: map[string][]byte{"k": []byte(strings.Repeat("k", 32))}}}
-	s.api, s.resume = wire.Builds(p), wire.Resume(p)
+	ports := func(function string) wire.Ports {
+		p := p
+		p.Table = s.guards.of(function, s.table)
+		return p
+	}
+	s.api, s.resume = wire.Builds(ports("builds")), wire.Resume(ports("resume"))
 	s.lambdas = map[string]lambda.Handler{
-		"open-build": wire.OpenBuild(p, s.machine), "await-report": wire.AwaitReport(p, s.machine), "record-stall": wire.RecordStall(p),
-		"decide-failure": wire.DecideFailure(p), "resume-build": wire.ResumeBuild(p), "relay": wire.Relay(p, s.machine, toBus{s}),
-		"sweep": wire.Sweep(p, s.machine), "reconcile": wire.Reconcile(p, s.machine),
+		"open-build": wire.OpenBuild(ports("open-build"), s.machine), "await-report": wire.AwaitReport(ports("await-report"), s.machine), "record-stall": wire.RecordStall(ports("record-stall")),
+		"decide-failure": wire.DecideFailure(ports("decide-failure")), "resume-build": wire.ResumeBuild(ports("resume-build")), "relay": wire.Relay(ports("relay"), s.machine, toBus{s}),
+		"sweep": wire.Sweep(ports("sweep"), s.machine), "reconcile": wire.Reconcile(ports("reconcile"), s.machine),
 	}
 }
 

@@ -50,7 +50,7 @@ type Options struct {
 	// IndexLag makes the indexes of the table lag, as those of DynamoDB may;
 	// for tests.
 	IndexLag func() time.Duration
-	// Guard returns the table as a function with routes is given it; for tests.
+	// Guard returns the table as a function is given it; for tests.
 	Guard func(function string, t port.Table) port.Table
 	// Meter counts what AWS would bill; nil counts nothing.
 	Meter *meter.Meter
@@ -136,26 +136,21 @@ func (s *Stack) start(ctx context.Context) error {
 			return err
 		}
 	}
-	g, err := gateway.New(s.metered(Functions(s.portsOf)), gateway.Options{Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID})
+	g, err := gateway.New(s.metered(Functions(s.ports)), gateway.Options{Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID})
 	if err != nil {
 		return err
 	}
-	if s.driver, err = newDriver(s.URL, s.o, s.ports()); err != nil {
+	if s.driver, err = newDriver(s.URL, s.o, s.ports); err != nil {
 		return err
 	}
 	s.serve(s.driver.route(s.traffic.counted(g)))
 	return s.startPump()
 }
 
-// ports are what the functions are given.
-func (s *Stack) ports() wire.Ports {
-	return wire.Ports{Table: s.o.Meter.Table(s.Table), Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID, Origins: s.o.Origins, Development: true,
+// ports are what the function is given.
+func (s *Stack) ports(function string) wire.Ports {
+	p := wire.Ports{Table: s.o.Meter.Table(s.Table), Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID, Origins: s.o.Origins, Development: true,
 		Outbound: outbound.Allow{Loopback: true, Plain: true}, Webhooks: s.o.Webhooks, CI: s.o.CI}
-}
-
-// portsOf are what that function with routes is given.
-func (s *Stack) portsOf(function string) wire.Ports {
-	p := s.ports()
 	if s.o.Guard != nil {
 		p.Table = s.o.Guard(function, p.Table)
 	}
