@@ -77,7 +77,7 @@ bootstrap: bin/bldst ## Make the first administrator's key of STAGE=dev (USERNAM
 destroy: ## Delete STAGE=dev; prod keeps its data and wants CONFIRM=prod
 	@infra/stage destroy $(STAGE)
 
-smoke: ## Hold the sessions of the command line with a development stage at URL=...
+smoke: ## Hold the sessions of the command line with the deployment at URL=... (BLDST_API_KEY=an administrator's, without development data)
 	@test -n "$(URL)" || { echo "which deployment? make smoke URL=https://..."; exit 1; }
 	BLDST_URL=$(URL) go test -count=1 -run '^TestSessions$$' ./cli/cmd
 

@@ -37,7 +37,7 @@ func (st *stack) addFunction(f manifest.Function) {
 		st.dead[f.Name] = st.addQueue(id+"DeadLetters", f)
 	}
 	group := awslogs.NewLogGroup(st.Stack, s(id+"Logs"), &awslogs.LogGroupProps{
-		Retention: awslogs.RetentionDays(days(st.LogDays)), RemovalPolicy: st.keep(), EncryptionKey: st.logKey(),
+		Retention: awslogs.RetentionDays(days(st.LogDays)), RemovalPolicy: st.keep(),
 	})
 	role := awsiam.NewRole(st.Stack, s(id+"Role"), &awsiam.RoleProps{
 		AssumedBy:      awsiam.NewServicePrincipal(s("lambda.amazonaws.com"), nil),

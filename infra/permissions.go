@@ -5,7 +5,6 @@ package main
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
-	"github.com/aws/aws-cdk-go/awscdk/v2/interfaces/interfacesawskms"
 
 	"bldst/shared/manifest"
 	"bldst/shared/table/dynamo"
@@ -86,9 +85,6 @@ func (st *stack) decrypt() []awsiam.PolicyStatement {
 	}
 	return []awsiam.PolicyStatement{allow([]string{"kms:Decrypt", "kms:GenerateDataKey"}, st.key.KeyArn())}
 }
-
-// logKey is the key logs are encrypted with; nil is CloudWatch's own.
-func (st *stack) logKey() interfacesawskms.IKeyRef { return nil }
 
 func allow(actions []string, resources ...*string) awsiam.PolicyStatement {
 	return awsiam.NewPolicyStatement(&awsiam.PolicyStatementProps{Actions: list(actions...), Resources: &resources})

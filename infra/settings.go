@@ -32,6 +32,7 @@ type Settings struct {
 	LogDays    int      // log-days: how long logs are kept
 	Rate       float64  // rate: requests a second
 	Burst      float64  // burst: requests at once
+	Traced     float64  // traced: the share of requests that X-Ray follows
 	OwnKey     bool     // own-key: encrypt table, bucket and secret with a key of their own
 	Alarms     string   // alarm-topic: the ARN of the SNS topic that is told of alarms
 	Firewall   bool     // firewall: put a web application firewall before the API
@@ -51,7 +52,7 @@ func settingsOf(scope constructs.Construct) (*Settings, error) {
 	c.load(filepath.Join(root(), "infra", "stages", c.text("stage", "dev")+".json"))
 	st := &Settings{
 		Stage: c.text("stage", "dev"), Arch: c.text("arch", "arm64"), Dist: c.text("dist", filepath.Join(root(), "dist")), LogLevel: c.text("log-level", "info"),
-		LogDays: int(c.number("log-days", 30)), Rate: c.number("rate", 500), Burst: c.number("burst", 1000),
+		LogDays: int(c.number("log-days", 30)), Rate: c.number("rate", 500), Burst: c.number("burst", 1000), Traced: c.number("traced", 0.01),
 		OwnKey: c.flag("own-key"), Alarms: c.text("alarm-topic", ""), Firewall: c.flag("firewall"),
 		Domain: c.text("domain", ""), Cert: c.text("certificate", ""), APILogRole: c.text("api-log-role", "true") == "true",
 	}
@@ -73,6 +74,8 @@ func (st *Settings) check() error {
 		return fmt.Errorf("arch %q must be arm64 or amd64", st.Arch)
 	case (st.Domain == "") != (st.Cert == ""):
 		return fmt.Errorf("domain and certificate belong together; only one is given")
+	case st.Traced > 1:
+		return fmt.Errorf("traced is a share of all requests, at most 1, not %v", st.Traced)
 	case st.production() && st.Origins == "*":
 		return fmt.Errorf("origins=* lets any page on the web call the production API from its visitors' browsers; name the origins")
 	}

@@ -161,6 +161,15 @@ func TestRolesNameTheirActionsAndResources(t *testing.T) {
 	}
 }
 
+func TestPermissionsAreInRolesAlone(t *testing.T) {
+	tmpl := synth(t, prod)
+	for _, kind := range []string{"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy", "AWS::IAM::User", "AWS::IAM::Group"} {
+		if n := len(tmpl.of(kind)); n > 0 {
+			t.Errorf("there are %d of %s, which TestRolesNameTheirActionsAndResources does not look at", n, kind)
+		}
+	}
+}
+
 func statements(role resource) []map[string]any {
 	var out []map[string]any
 	policies, _ := role.Properties["Policies"].([]any)
@@ -305,6 +314,112 @@ func TestNothingIsPublicButTheAPI(t *testing.T) {
 	}
 }
 
+func TestTheStageThrottlesTracesAndLogsNothingSecret(t *testing.T) {
+	tmpl := synth(t, prod)
+	stage := tmpl.of("AWS::ApiGateway::Stage")["Stage"].Properties
+	settings := stage["MethodSettings"].([]any)[0].(map[string]any)
+	if stage["TracingEnabled"] != true || settings["ThrottlingRateLimit"] == nil || settings["ThrottlingBurstLimit"] == nil || settings["DataTraceEnabled"] != false {
+		t.Errorf("the stage must trace, throttle, and keep bodies out of its logs: %s", text(stage))
+	}
+	var line map[string]string
+	if err := json.Unmarshal([]byte(stage["AccessLogSetting"].(map[string]any)["Format"].(string)), &line); err != nil {
+		t.Fatalf("the access log is no JSON: %v", err)
+	}
+	for _, need := range []string{"request_id", "status", "ms", "path", "ip"} {
+		if line[need] == "" {
+			t.Errorf("the access log does not say %s", need)
+		}
+	}
+	if all := text(line); strings.Contains(all, "header") || strings.Contains(all, "querystring") || strings.Contains(all, "authorizer") {
+		t.Errorf("the access log may show a credential: %s", all)
+	}
+	rule := tmpl.of("AWS::XRay::SamplingRule")["Sampling"].Properties["SamplingRule"].(map[string]any)
+	if want := "bldst-prod/prod"; rule["ServiceName"] != want || rule["ReservoirSize"] != 0.0 {
+		t.Errorf("the rule of what is traced must be of %s and follow nothing beyond its share: %s", want, text(rule))
+	}
+	b, err := os.ReadFile("prices.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var prices struct{ Assumed map[string]float64 }
+	if err := json.Unmarshal(b, &prices); err != nil {
+		t.Fatal(err)
+	}
+	if rule["FixedRate"] != prices.Assumed["traced_share"] {
+		t.Errorf("make cost reckons with a share of %v traced, the template says %v", prices.Assumed["traced_share"], rule["FixedRate"])
+	}
+}
+
+func TestOutputsSayWhatPeopleAndProgramsNeed(t *testing.T) {
+	tmpl := synth(t, prod)
+	need := []string{"ApiUrl", "ApiId", "ApiStage", "TableName", "ArtifactBucket", "StateMachineArn", "EventBusName", "SigningKeysArn"}
+	for _, f := range manifest.All {
+		if asynchronous(f) {
+			need = append(need, title(f.Name)+"DeadLetters")
+		}
+	}
+	for _, name := range need {
+		if tmpl.Outputs[name] == nil {
+			t.Errorf("there is no output %s", name)
+		}
+	}
+	if url := text(tmpl.Outputs["ApiUrl"]); !strings.Contains(url, `"https://"`) || !strings.Contains(url, `"/prod"`) {
+		t.Errorf("bldst config set-url cannot take %s", url)
+	}
+}
+
+func TestEventsAreKeptAndTheScheduleRuns(t *testing.T) {
+	tmpl := synth(t, prod)
+	if archive := tmpl.of("AWS::Events::Archive")["Archive"].Properties; archive["RetentionDays"] == nil {
+		t.Errorf("events cannot be replayed: %s", text(archive))
+	}
+	for _, r := range events.Rules {
+		p := tmpl.of("AWS::Events::Rule")[title(r.Name)].Properties
+		if p["State"] != "ENABLED" || r.Schedule != "" && p["ScheduleExpression"] != r.Schedule || r.Schedule == "" && p["EventPattern"] == nil {
+			t.Errorf("rule %s is not as in events/rules.go: %s", r.Name, text(p))
+		}
+	}
+}
+
+func TestOptionsDoWhatTheySay(t *testing.T) {
+	const topic = "arn:aws:sns:us-east-1:111122223333:pager"
+	tmpl := synth(t, map[string]any{"stage": "prod", "own-key": "true", "firewall": "true", "domain": "builds.example.com",
+		"certificate": "arn:aws:acm:us-east-1:111122223333:certificate/1", "alarm-topic": topic, "origins": "https://builds.example.com", "tags": "team=images",
+		"rate": "7", "log-days": "365"})
+	table, bucket := tmpl.prefixed(t, "AWS::DynamoDB::Table", "Table").Properties, tmpl.prefixed(t, "AWS::S3::Bucket", "Artifacts").Properties
+	for what, p := range map[string]any{
+		"table": table["SSESpecification"], "bucket": bucket["BucketEncryption"], "secret": tmpl.prefixed(t, "AWS::SecretsManager::Secret", "SigningKeys").Properties["KmsKeyId"]} {
+		if !strings.Contains(text(p), `"Key`) {
+			t.Errorf("own-key does not encrypt the %s: %s", what, text(p))
+		}
+	}
+	if keys := tmpl.of("AWS::KMS::Key"); len(keys) != 1 || !strings.Contains(text(keys), `"EnableKeyRotation":true`) {
+		t.Errorf("there must be one key, and it must rotate: %s", text(keys))
+	}
+	if len(tmpl.of("AWS::WAFv2::WebACL")) != 1 || len(tmpl.of("AWS::WAFv2::WebACLAssociation")) != 1 {
+		t.Error("firewall puts none before the stage")
+	}
+	if api := tmpl.of("AWS::ApiGateway::RestApi")["Api"].Properties; api["DisableExecuteApiEndpoint"] != true || tmpl.Outputs["DomainTarget"] == nil ||
+		text(tmpl.Outputs["ApiUrl"]) != `{"Value":"https://builds.example.com"}` {
+		t.Error("with a domain the API is reached by it, and by nothing else")
+	}
+	for id, a := range tmpl.of("AWS::CloudWatch::Alarm") {
+		if text(a.Properties["AlarmActions"]) != `["`+topic+`"]` {
+			t.Errorf("nobody is told of %s", id)
+		}
+	}
+	if env := text(tmpl.prefixed(t, "AWS::Lambda::Function", "BuildsFunction").Properties["Environment"]); !strings.Contains(env, `"ALLOWED_ORIGINS":"https://builds.example.com"`) {
+		t.Errorf("builds does not know who may call it from a browser: %s", env)
+	}
+	if tags := text(table["Tags"]); !strings.Contains(tags, `{"Key":"team","Value":"images"}`) || !strings.Contains(tags, `{"Key":"stage","Value":"prod"}`) {
+		t.Errorf("tags are missing: %s", tags)
+	}
+	if text(tmpl.of("AWS::ApiGateway::Stage")["Stage"].Properties["MethodSettings"].([]any)[0].(map[string]any)["ThrottlingRateLimit"]) != "7" ||
+		text(tmpl.prefixed(t, "AWS::Logs::LogGroup", "BuildsLogs").Properties["RetentionInDays"]) != "365" {
+		t.Error("rate or log-days do nothing")
+	}
+}
+
 func TestWhatHoldsDataIsEncryptedAndOutlivesProduction(t *testing.T) {
 	tmpl := synth(t, prod)
 	table := tmpl.prefixed(t, "AWS::DynamoDB::Table", "Table")
@@ -315,8 +430,8 @@ func TestWhatHoldsDataIsEncryptedAndOutlivesProduction(t *testing.T) {
 			t.Errorf("the %s of production is deleted with the stack", name)
 		}
 	}
-	if p := table.Properties; p["DeletionProtectionEnabled"] != true || !strings.Contains(text(p["SSESpecification"]), "true") || !strings.Contains(text(p["PointInTimeRecoverySpecification"]), "true") {
-		t.Errorf("the table must be protected, encrypted and recoverable: %s", text(p))
+	if p := table.Properties; p["DeletionProtectionEnabled"] != true || p["BillingMode"] != "PAY_PER_REQUEST" || !strings.Contains(text(p["StreamSpecification"]), "NEW_AND_OLD_IMAGES") || !strings.Contains(text(p["SSESpecification"]), "true") || !strings.Contains(text(p["PointInTimeRecoverySpecification"]), "true") {
+		t.Errorf("the table must be protected, encrypted, recoverable, billed by use and streamed: %s", text(p))
 	}
 	if p := bucket.Properties; p["BucketEncryption"] == nil || !strings.Contains(text(p["VersioningConfiguration"]), "Enabled") || strings.Contains(text(p["PublicAccessBlockConfiguration"]), "false") {
 		t.Errorf("the bucket must be encrypted, versioned and private: %s", text(p))
@@ -429,6 +544,7 @@ func TestSettingsThatAreWrongAreRefused(t *testing.T) {
 		"a domain without its certificate": {map[string]any{"domain": "a.example.com"}, "belong together"},
 		"production open to every page":    {map[string]any{"stage": "prod", "origins": "*"}, "name the origins"},
 		"a rate that is no number":         {map[string]any{"rate": "many"}, "rate must be a number above 0"},
+		"more traced than there is":        {map[string]any{"traced": "2"}, "share of all requests"},
 		"tags that are not pairs":          {map[string]any{"tags": "images"}, "tags must have the form"},
 		"a retention of less than nothing": {map[string]any{"log-days": "-1"}, "log-days must be a number above 0"},
 	} {

@@ -20,8 +20,10 @@ func newBootstrap(f *Factory, work run[BootstrapOptions]) *cobra.Command {
 		Use:   "bootstrap",
 		Short: "Make the first administrator's key of a deployed stage",
 		Long: `Make an API key with all scopes for an administrator, who is created when there
-is no such user. It writes to the stage's table with the AWS credentials of the
-environment, since a new stage knows no other, and prints the key, once.
+is no such user, and store the platforms, OS versions, image types and the
+project every stage begins with, where they are missing. It writes to the
+stage's table with the AWS credentials of the environment, since a new stage
+knows no other, and prints the key, once.
 
 The output TableName of the stack is the table; 'make bootstrap STAGE=prod' finds
 it. Credentials of a profile become variables by

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -129,7 +130,7 @@ var holding = []string{"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SecretsM
 func (cs *changeSet) refuse() error {
 	for _, c := range cs.changes {
 		if slices.Contains(holding, text(c.ResourceType)) && (c.Replacement == types.ReplacementTrue || c.Action == types.ChangeActionRemove) {
-			return fmt.Errorf("this would replace %s (%s) and lose what is in it; nothing was changed", text(c.LogicalResourceId), text(c.ResourceType))
+			return fmt.Errorf("this would replace or remove %s (%s) and lose what is in it; nothing was changed", text(c.LogicalResourceId), text(c.ResourceType))
 		}
 	}
 	return nil
@@ -161,10 +162,13 @@ func (t *target) execute(ctx context.Context, cs *changeSet) error {
 		return nil
 	}
 	t.explain(ctx, begun)
-	if cs.creation {
+	switch {
+	case cs.creation || st == nil:
 		return fmt.Errorf("%s could not be made; make destroy clears what is left", t.stack)
+	case strings.HasSuffix(string(st.StackStatus), "ROLLBACK_COMPLETE"):
+		return errors.New("the change failed and was rolled back: what served before serves on")
 	}
-	return fmt.Errorf("the change failed and was rolled back: what served before serves on")
+	return fmt.Errorf("the change failed and could not be rolled back (%s); mend what is above, then: aws cloudformation continue-update-rollback --stack-name %s", st.StackStatus, t.stack)
 }
 
 // settled waits until nothing is in progress and returns the stack.
@@ -187,7 +191,7 @@ func (t *target) explain(ctx context.Context, since time.Time) {
 		return
 	}
 	for _, e := range slices.Backward(out.StackEvents) {
-		if strings.HasSuffix(string(e.ResourceStatus), "FAILED") && e.Timestamp != nil && e.Timestamp.After(since) {
+		if strings.HasSuffix(string(e.ResourceStatus), "FAILED") && e.ResourceStatusReason != nil && e.Timestamp != nil && e.Timestamp.After(since) {
 			say("  %s: %s", text(e.LogicalResourceId), text(e.ResourceStatusReason))
 		}
 	}

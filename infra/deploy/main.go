@@ -9,6 +9,7 @@
 //	deploy apply   ASSEMBLY STACK    change it; prints the outputs as JSON
 //	deploy destroy STACK             delete it
 //	deploy outputs STACK             print the outputs as JSON
+//	deploy check   STACK             only see that we may, before anything is made
 //
 // Where and as whom is the business of the usual variables and profiles of AWS;
 // AWS_ENDPOINT_URL names an emulator. DEPLOY_WITHOUT names the types of resources
@@ -38,7 +39,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: deploy diff|apply ASSEMBLY STACK, or deploy destroy|outputs STACK")
+var errUsage = errors.New("usage: deploy diff|apply ASSEMBLY STACK, or deploy destroy|outputs|check STACK")
 
 func run(ctx context.Context, args []string) error {
 	if len(args) < 2 {
@@ -53,6 +54,8 @@ func run(ctx context.Context, args []string) error {
 		return t.destroy(ctx)
 	case verb == "outputs" && len(args) == 2:
 		return t.print(ctx)
+	case verb == "check" && len(args) == 2:
+		return t.bucket(ctx, t.fill(bootstrapBucket))
 	case verb == "diff" && len(args) == 3:
 		return t.diff(ctx, args[1])
 	case verb == "apply" && len(args) == 3:

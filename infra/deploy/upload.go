@@ -20,6 +20,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
+// bootstrapBucket is the bucket of CDK's bootstrap, under its usual qualifier.
+const bootstrapBucket = "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
+
 // atOnce is how many files are uploaded at the same time.
 const atOnce = 4
 

@@ -21,6 +21,9 @@ import (
 	"bldst/localstack/meter"
 )
 
+// limit is what 1,000 builds may cost, in USD.
+const limit = 2.50
+
 // What a build is here.
 const (
 	sample  = 3 // builds that are run
@@ -44,7 +47,9 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.print(os.Stdout, counts)
+	if total := p.print(os.Stdout, counts); total > limit {
+		return fmt.Errorf("1,000 builds cost %.3f USD, which is more than %.2f", total, limit)
+	}
 	return nil
 }
 

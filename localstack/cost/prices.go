@@ -23,6 +23,7 @@ type prices struct {
 		AccessLog    float64 `json:"access_log_bytes"`
 		PlatformLog  float64 `json:"platform_log_bytes"`
 		Traced       float64 `json:"traced_share"`
+		TracedOther  float64 `json:"traced_share_of_other_calls"`
 	} `json:"assumed"`
 }
 
@@ -49,6 +50,7 @@ type line struct {
 func (p *prices) lines(n map[string]float64) []line {
 	a := p.Assumption
 	const million, giga = 1e6, 1 << 30
+	traced := n["apigateway_requests"]*a.Traced + (n[meter.Calls]-n["apigateway_requests"])*a.TracedOther
 	logged := n["log_bytes"] + n["apigateway_requests"]*a.AccessLog + n[meter.Calls]*a.PlatformLog
 	return []line{
 		{"API Gateway", "requests", n["apigateway_requests"], p.Million["apigateway_requests"] / million},
@@ -59,12 +61,13 @@ func (p *prices) lines(n map[string]float64) []line {
 		{"Step Functions", "transitions", n["states_transitions"], p.Million["states_transitions"] / million},
 		{"EventBridge", "events", n[meter.Events], p.Million["eventbridge_events"] / million},
 		{"CloudWatch Logs", "bytes", logged, p.Gigabyte["logs_ingested"] / giga},
-		{"X-Ray", "traces", n["apigateway_requests"] * a.Traced, p.Million["xray_traces"] / million},
+		{"X-Ray", "traces", traced, p.Million["xray_traces"] / million},
 	}
 }
 
-// print writes the table for 1,000 builds and for a million.
-func (p *prices) print(w io.Writer, n map[string]float64) {
+// print writes the table for 1,000 builds and for a million, and returns the
+// sum for 1,000.
+func (p *prices) print(w io.Writer, n map[string]float64) float64 {
 	out := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	out("Builds of %d reports and %d heartbeats each; prices of %s in %s; counted in a run of %d builds.\n", reports, beats, p.Date, p.Region, sample)
 	out("%-16s %-12s %14s %14s %16s", "service", "of", "a build", "USD, 1,000", "USD, 1,000,000")
@@ -78,6 +81,7 @@ func (p *prices) print(w io.Writer, n map[string]float64) {
 	for _, usd := range p.Month {
 		fixed += usd
 	}
-	out("\nBeside that %.2f USD a month for alarms, dashboard and secret. Assumed: calls of %.0f ms with %.2f GB, %.0f%% of requests traced.\nNot in it: storage, backups, transfer, artifacts.",
-		fixed, p.Assumption.Milliseconds, p.Assumption.Gigabytes, p.Assumption.Traced*100)
+	out("\nBeside that %.2f USD a month for alarms, dashboard and secret. Assumed: calls of %.0f ms with %.2f GB, %.0f%% of requests traced, %.0f%% of other calls.\nNot in it: storage, backups, transfer, artifacts, and that X-Ray follows the first of the other calls of every second, at most %.2f USD a day.",
+		fixed, p.Assumption.Milliseconds, p.Assumption.Gigabytes, p.Assumption.Traced*100, p.Assumption.TracedOther*100, 86_400*p.Million["xray_traces"]/1e6)
+	return total * 1e3
 }

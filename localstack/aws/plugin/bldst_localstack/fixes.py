@@ -67,10 +67,11 @@ def _deploy_without_naps():
 
 def _dynamodb_local(folder):
     """DynamoDB Local from jars that Maven has fetched, with the Java that is
-    here, in place of downloads."""
+    here, in place of downloads; on this machine only."""
     from localstack.services.dynamodb.packages import DynamoDBLocalPackageInstaller
     from localstack.services.dynamodb.server import DynamodbServer
 
+    main = os.environ["DYNAMODB_LOCAL_MAIN"]
     java = Path(os.path.realpath(shutil.which("java")))
     DynamoDBLocalPackageInstaller.install = lambda self, target=None: None
     DynamoDBLocalPackageInstaller.get_installed_dir = lambda self: folder
@@ -80,7 +81,6 @@ def _dynamodb_local(folder):
     def command(self):
         words = stock(self)
         arguments = words[words.index("-jar") + 2:]
-        return [str(java), f"-Xmx{self.heap_size}", f"-Djava.library.path={folder}", "-cp", f"{folder}/*",
-                "com.amazonaws.services.dynamodbv2.local.main.ServerRunner", *arguments]
+        return [str(java), f"-Xmx{self.heap_size}", f"-Djava.library.path={folder}", "-cp", f"{folder}/*", main, *arguments, "-disableTelemetry"]
 
     DynamodbServer._create_shell_command = command
