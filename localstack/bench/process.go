@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +19,6 @@ import (
 
 	"bldst/localstack"
 	"bldst/localstack/lambdaruntime"
-	"bldst/shared/manifest"
 )
 
 // maxBootstrap is the size a function may have, and firstAnswer the time from
@@ -33,6 +34,8 @@ func benchBootstraps(ctx context.Context, r *report, runs int, dist string) erro
 	if err != nil || len(paths) == 0 {
 		return fmt.Errorf("no functions in %s; run make build first", dist)
 	}
+	server := httptest.NewServer(http.HandlerFunc(noTable))
+	defer server.Close()
 	var slowest, largest float64
 	var slow, large string
 	for _, path := range paths {
@@ -44,7 +47,7 @@ func benchBootstraps(ctx context.Context, r *report, runs int, dist string) erro
 		if size := float64(info.Size()); size > largest {
 			largest, large = size, name
 		}
-		p50, err := spawn(ctx, path, name, runs*4+1)
+		p50, err := spawn(ctx, path, name, bootstrapEnv(server.URL), runs*4+1)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -59,15 +62,15 @@ func benchBootstraps(ctx context.Context, r *report, runs int, dist string) erro
 
 // spawn returns the median time, in ms, from starting the function to its
 // answer to a first event.
-func spawn(ctx context.Context, path, name string, runs int) (float64, error) {
+func spawn(ctx context.Context, path, name string, environment []string, runs int) (float64, error) {
 	var took []float64
 	for range runs {
 		begin := time.Now()
-		env, err := lambdaruntime.Start(lambdaruntime.Options{Bootstrap: path, Name: name, Env: bootstrapEnv})
+		env, err := lambdaruntime.Start(lambdaruntime.Options{Bootstrap: path, Name: name, Env: environment})
 		if err != nil {
 			return 0, err
 		}
-		_, err = env.Invoke(ctx, firstEvent(name))
+		_, err = env.Invoke(ctx, []byte(`{"path":"/no/such/path","httpMethod":"GET","requestContext":{"requestId":"r"}}`))
 		took = append(took, float64(time.Since(begin))/float64(time.Millisecond))
 		env.Stop()
 		var refusal *lambdaruntime.FunctionError
@@ -81,19 +84,19 @@ func spawn(ctx context.Context, path, name string, runs int) (float64, error) {
 	return median(took), nil
 }
 
-// firstEvent is what the function answers without asking anybody: a request for
-// a path that is not there, or an input it cannot read.
-func firstEvent(function string) []byte {
-	if f, _ := manifest.Find(function); len(f.Routes) == 0 {
-		return []byte(`"not an event"`)
-	}
-	return []byte(`{"path":"/no/such/path","httpMethod":"GET","requestContext":{"requestId":"r"}}`)
+// bootstrapEnv is the configuration of a function that is started to be
+// measured; what answers at the endpoint of AWS knows no table.
+func bootstrapEnv(endpoint string) []string {
+	return []string{"TABLE_NAME=bldst", "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=k", "AWS_SECRET_ACCESS_KEY=s", "AWS_ENDPOINT_URL=" + endpoint, "STAGE=dev",
+		"JWT_KEYS=k1:0123456789abcdef0123456789abcdef0123456789abcdef", "STATE_MACHINE_ARN=arn:aws:states:us-east-1:000000000000:stateMachine:bldst-build"}
 }
 
-// bootstrapEnv is the configuration of a function that is started to be
-// measured; nothing listens at the endpoint.
-var bootstrapEnv = []string{"TABLE_NAME=bldst", "AWS_REGION=us-east-1", "AWS_ENDPOINT_URL=http://127.0.0.1:1", "STAGE=dev", "JWT_KEYS=k1:0123456789abcdef0123456789abcdef0123456789abcdef",
-	"STATE_MACHINE_ARN=arn:aws:states:us-east-1:000000000000:stateMachine:bldst-build"}
+// noTable is AWS without anything in it.
+func noTable(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/x-amz-json-1.0")
+	w.WriteHeader(http.StatusBadRequest)
+	_, _ = io.WriteString(w, `{"__type":"ResourceNotFoundException","message":"there is none"}`)
+}
 
 // benchProcess measures the built program from outside: how soon it answers
 // with many builds in its folder, and how much memory it keeps.
