@@ -4,10 +4,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
+
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
 	"bldst/cli/cmd"
 	"bldst/cli/settings"
@@ -47,17 +50,35 @@ func local(ctx context.Context, o cmd.LocalOptions) error {
 // bootstrap stores what every stage begins with, and makes the first key of a
 // deployed one.
 func bootstrap(ctx context.Context, o cmd.BootstrapOptions) (string, error) {
-	c, err := config.Read(os.LookupEnv)
+	a, err := access(ctx)
 	if err != nil {
 		return "", err
 	}
-	if c.AccessKey == "" || c.Region == "" {
-		return "", errors.New(`no credentials or no region of AWS: eval "$(aws configure export-credentials --format env)" and export AWS_REGION=us-east-1`)
-	}
-	t := dynamo.Open(dynamo.Access(c.AWS("dynamodb")), o.Table)
+	t := dynamo.Open(a, o.Table)
 	s := &store.Store{Table: t, Now: time.Now, NewID: id.New}
 	if err := s.SeedReference(ctx, false); err != nil {
 		return "", err
 	}
 	return s.CreateAdminKey(ctx, o.Username)
+}
+
+// access returns the access to DynamoDB of who calls, as the tools of AWS find
+// it: environment, profile, single sign-on.
+func access(ctx context.Context) (dynamo.Access, error) {
+	env, err := config.Read(os.LookupEnv)
+	if err != nil {
+		return dynamo.Access{}, err
+	}
+	c, err := awsconfig.LoadDefaultConfig(ctx)
+	if err != nil {
+		return dynamo.Access{}, fmt.Errorf("the settings of AWS cannot be read: %w", err)
+	}
+	if c.Region == "" {
+		return dynamo.Access{}, errors.New("no region is set: export AWS_REGION=us-east-1, or aws configure")
+	}
+	keys, err := c.Credentials.Retrieve(ctx)
+	if err != nil {
+		return dynamo.Access{}, errors.New("no credentials for AWS: aws configure, or aws sso login, or export AWS_PROFILE=NAME")
+	}
+	return dynamo.Access{Region: c.Region, Endpoint: env.Endpoint("dynamodb"), KeyID: keys.AccessKeyID, Secret: keys.SecretAccessKey, SessionToken: keys.SessionToken}, nil
 }

@@ -22,12 +22,11 @@ func newBootstrap(f *Factory, work run[BootstrapOptions]) *cobra.Command {
 		Long: `Make an API key with all scopes for an administrator, who is created when there
 is no such user, and store the platforms, OS versions, image types and the
 project every stage begins with, where they are missing. It writes to the
-stage's table with the AWS credentials of the environment, since a new stage
-knows no other, and prints the key, once.
+stage's table with your AWS credentials (environment, profile or single
+sign-on), since a new stage knows no other, and prints the key, once.
 
 The output TableName of the stack is the table; 'make bootstrap STAGE=prod' finds
-it. Credentials of a profile become variables by
-  eval "$(aws configure export-credentials --format env)"`,
+it.`,
 		Example: "  bldst bootstrap --table bldst-prod-TableCD117FA1-EXAMPLE --username ada",
 		Args:    positional(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
