@@ -68,7 +68,9 @@ synth: ## Write the CloudFormation template of STAGE=dev into cdk.out/ (SETTINGS
 diff: ## Show what deploy would change, on AWS or where AWS_ENDPOINT_URL points
 	@infra/stage diff $(STAGE) $(SETTINGS)
 
-deploy: build ## Deploy STAGE=dev to AWS with the credentials of the environment
+deploy: ## Deploy STAGE=dev to AWS with the credentials of the environment
+	@infra/stage ready $(STAGE)
+	@$(MAKE) -s build
 	@infra/stage deploy $(STAGE) $(SETTINGS)
 
 bootstrap: bin/bldst ## Make the first administrator's key of STAGE=dev (USERNAME=admin), shown once
@@ -81,7 +83,9 @@ smoke: ## Hold the sessions of the command line with the deployment at URL=... (
 	@test -n "$(URL)" || { echo "which deployment? make smoke URL=https://..."; exit 1; }
 	BLDST_URL=$(URL) go test -count=1 -run '^TestSessions$$' ./cli/cmd
 
-localstack: build ## The whole product on LocalStack (DOCKER=1 in a container, PORT=4566)
+localstack: ## The whole product on LocalStack (DOCKER=1 in a container, PORT=4566)
+	@localstack/aws/up ready
+	@$(MAKE) -s build
 	@localstack/aws/up
 
 test-infra: ## What the template must be, and cdk-nag (needs Node)
