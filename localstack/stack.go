@@ -78,8 +78,8 @@ type Stack struct {
 	stopErr   error
 }
 
-// dataFile is the table in the data folder.
-const dataFile = "bldst.db"
+// DataFile is the table in the data folder.
+const DataFile = "bldst.db"
 
 // deadFile holds the changes that relay refused, one JSON document a line.
 const deadFile = "dead-letters.jsonl"
@@ -123,7 +123,7 @@ func (o Options) withDefaults() Options {
 
 func (s *Stack) start(ctx context.Context) error {
 	var err error
-	if s.Table, err = table.Open(filepath.Join(s.o.Data, dataFile), table.Options{Feed: true, Now: s.o.Clock.Now, IndexLag: s.o.IndexLag}); err != nil {
+	if s.Table, err = table.Open(filepath.Join(s.o.Data, DataFile), table.Options{Feed: true, Now: s.o.Clock.Now, IndexLag: s.o.IndexLag}); err != nil {
 		return err
 	}
 	if s.o.Signer == nil {

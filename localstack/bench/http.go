@@ -19,6 +19,11 @@ func withStack(ctx context.Context, f func(s *localstack.Stack) error) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	return onStack(ctx, dir, f)
+}
+
+// onStack runs f on a stack in the folder.
+func onStack(ctx context.Context, dir string, f func(s *localstack.Stack) error) error {
 	s, err := localstack.Start(ctx, localstack.Options{Data: dir})
 	if err != nil {
 		return err

@@ -140,7 +140,7 @@ func benchOpen(ctx context.Context, r *report, runs int, dir string) error {
 		return err
 	}
 	defer s.Stop(ctx)
-	if err := fill(ctx, s, 0, open, false); err != nil {
+	if err := fill(ctx, s, 0, open); err != nil {
 		return err
 	}
 	st := store.New(s.Table)

@@ -110,7 +110,7 @@ func benchProcess(ctx context.Context, r *report, runs int, bin string) error {
 	if err != nil {
 		return err
 	}
-	if err := fill(ctx, s, 0, 10_000, false); err != nil {
+	if err := fill(ctx, s, 0, 10_000); err != nil {
 		return err
 	}
 	if err := s.Stop(ctx); err != nil {
