@@ -73,7 +73,7 @@ func (s *Store) seedBuild(ctx context.Context, id string, n int, sb seedBuild, a
 	if _, err := past.CreateBuild(ctx, c); err != nil {
 		return err
 	}
-	for code := 5; code <= sb.code; code += 5 {
+	for code := min(5, sb.code); code <= sb.code; code += 5 {
 		status := build.Completed
 		if code == sb.code {
 			status = sb.status
