@@ -13,9 +13,9 @@ type traffic struct {
 	ended atomic.Int64 // Unix nanoseconds, the last one
 }
 
-// pause is how soon a client that sends one request after the other sends the
+// nextRequest is how soon a client that sends one request after the other sends the
 // next.
-const pause = 2 * time.Millisecond
+const nextRequest = 2 * time.Millisecond
 
 // counted counts the requests to next.
 func (t *traffic) counted(next http.Handler) http.Handler {
@@ -31,5 +31,5 @@ func (t *traffic) counted(next http.Handler) http.Handler {
 
 // busy reports whether requests are being served, or the next is about to come.
 func (t *traffic) busy() bool {
-	return t.open.Load() > 0 || time.Since(time.Unix(0, t.ended.Load())) < pause
+	return t.open.Load() > 0 || time.Since(time.Unix(0, t.ended.Load())) < nextRequest
 }

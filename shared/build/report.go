@@ -252,7 +252,7 @@ func (b *Build) mark(r Report, now time.Time) {
 	if r.Fingerprint != "" {
 		m.Fingerprint = r.Fingerprint
 	}
-	m.setTarget(r.Target, r.How, "")
+	m.setTarget(r.Target, r.How)
 	if b.Marks == nil {
 		b.Marks = Marks{}
 	}

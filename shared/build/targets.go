@@ -38,7 +38,7 @@ func (b *Build) alongside(r Report) bool {
 }
 
 // setTarget remembers how a target of the state m is going.
-func (m *Mark) setTarget(target string, how Status, fingerprint string) {
+func (m *Mark) setTarget(target string, how Status) {
 	if target == "" {
 		return
 	}
@@ -47,15 +47,15 @@ func (m *Mark) setTarget(target string, how Status, fingerprint string) {
 		m.Targets = map[string]Status{}
 	}
 	m.Targets[target] = how
-	if fingerprint != "" {
-		m.Fingerprint = fingerprint
-	}
 }
 
 // markAlongside remembers r, which is alongside a failure.
 func (b *Build) markAlongside(r Report) {
 	m := b.Marks[r.At]
-	m.setTarget(r.Target, r.How, r.Fingerprint)
+	m.setTarget(r.Target, r.How)
+	if r.Fingerprint != "" {
+		m.Fingerprint = r.Fingerprint
+	}
 	b.Marks[r.At] = m
 }
 
