@@ -9,45 +9,15 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	embedded "bldst/localstack/table"
 	"bldst/shared/build"
 	"bldst/shared/store"
 	"bldst/shared/table"
+	"bldst/shared/table/tabletest"
 	"bldst/shared/wire"
 )
-
-// A counting table counts what the API asks of the table it wraps.
-type counting struct {
-	table.Table
-	reads, queries, writes atomic.Int64
-}
-
-func (c *counting) Get(ctx context.Context, keys ...table.Key) ([]*table.Item, error) {
-	c.reads.Add(1)
-	return c.Table.Get(ctx, keys...)
-}
-
-func (c *counting) Query(ctx context.Context, q table.Query) (table.Page, error) {
-	c.queries.Add(1)
-	return c.Table.Query(ctx, q)
-}
-
-func (c *counting) Write(ctx context.Context, ops ...table.Op) error {
-	c.writes.Add(1)
-	return c.Table.Write(ctx, ops...)
-}
-
-// A cost is what one call asks of the table.
-type cost struct{ reads, queries, writes int64 }
-
-func (c *counting) of(f func()) cost {
-	before := cost{c.reads.Load(), c.queries.Load(), c.writes.Load()}
-	f()
-	return cost{c.reads.Load() - before.reads, c.queries.Load() - before.queries, c.writes.Load() - before.writes}
-}
 
 func TestEveryCallCostsWhatItMay(t *testing.T) {
 	engine, err := embedded.Open(filepath.Join(t.TempDir(), "t.db"), embedded.Options{})
@@ -55,7 +25,7 @@ func TestEveryCallCostsWhatItMay(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer engine.Close()
-	c := &counting{Table: engine}
+	c := &tabletest.Counting{Table: engine}
 	st := store.New(engine)
 	for _, seed := range []func(context.Context) error{st.SeedIdentity, func(ctx context.Context) error { return st.SeedReference(ctx, true) }} {
 		if err := seed(t.Context()); err != nil {
@@ -78,26 +48,26 @@ func TestEveryCallCostsWhatItMay(t *testing.T) {
 		_ = json.Unmarshal(w.Body.Bytes(), &doc)
 		return doc
 	}
-	expect := func(what string, want cost, f func()) {
+	expect := func(what string, want tabletest.Cost, f func()) {
 		t.Helper()
-		if got := c.of(f); got != want {
+		if got := c.Cost(f); got != want {
 			t.Errorf("%s: %+v, want %+v", what, got, want)
 		}
 	}
 	get := func() { call(platforms, "GET", "/platforms/aws-commercial", "") }
 	get() // a key's very first use is remembered, once an hour
 	fresh := wire.Platforms(p)
-	expect("sign in with an API key and GET by id", cost{reads: 2}, func() { call(fresh, "GET", "/platforms/aws-commercial", "") })
-	expect("GET by id, the key remembered", cost{reads: 1}, get)
+	expect("sign in with an API key and GET by id", tabletest.Cost{Reads: 2}, func() { call(fresh, "GET", "/platforms/aws-commercial", "") })
+	expect("GET by id, the key remembered", tabletest.Cost{Reads: 1}, get)
 	id := fmt.Sprint(call(builds, "POST", "/builds", `{"platform":"aws-commercial"}`)["id"])
 	report := func(code int) func() {
 		return func() { call(builds, "POST", "/builds/"+id+"/state", fmt.Sprintf(`{"state_code":%d}`, code)) }
 	}
-	expect("the first report: the rules of the project too, remembered for ten seconds", cost{reads: 2, writes: 1}, report(5))
-	expect("POST state", cost{reads: 1, writes: 1}, report(10))
+	expect("the first report: the rules of the project too, remembered for ten seconds", tabletest.Cost{Reads: 2, Writes: 1}, report(5))
+	expect("POST state", tabletest.Cost{Reads: 1, Writes: 1}, report(10))
 	call(builds, "GET", "/builds/"+id, "") // how long its states take is remembered for a minute
-	expect("GET build", cost{reads: 1}, func() { call(builds, "GET", "/builds/"+id+"", "") })
-	expect("POST build with references", cost{reads: 1, writes: 1}, func() {
+	expect("GET build", tabletest.Cost{Reads: 1}, func() { call(builds, "GET", "/builds/"+id+"", "") })
+	expect("POST build with references", tabletest.Cost{Reads: 1, Writes: 1}, func() {
 		call(builds, "POST", "/builds", `{"platform":"aws-commercial","os_version":"rhel-9.3","image_type":"base"}`)
 	})
 	fill := func(n int) {
@@ -110,9 +80,9 @@ func TestEveryCallCostsWhatItMay(t *testing.T) {
 	}
 	fill(10)
 	call(dashboard, "GET", "/dashboard/summary", "") // the key is remembered
-	small := c.of(func() { call(dashboard, "GET", "/dashboard/summary", "") })
+	small := c.Cost(func() { call(dashboard, "GET", "/dashboard/summary", "") })
 	fill(490)
-	expect("list of 100", cost{queries: 1}, func() { call(builds, "GET", "/builds?limit=100", "") })
+	expect("list of 100", tabletest.Cost{Queries: 1}, func() { call(builds, "GET", "/builds?limit=100", "") })
 	expect("the dashboard with 500 builds as with 10", small, func() { call(dashboard, "GET", "/dashboard/summary", "") })
 }
 

@@ -218,7 +218,7 @@ func TestWhatArtifactsCost(t *testing.T) {
 	for name, c := range map[string]struct{ request, want string }{
 		"registering": {"POST " + at + "/artifacts write " + artifactBody, "1 reads, 0 queries, 1 writes"},
 	} {
-		if got := w.table.cost(func() { id = w.call(c.request).want(201).id() }); got != c.want {
+		if got := w.table.Cost(func() { id = w.call(c.request).want(201).id() }).String(); got != c.want {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
@@ -230,7 +230,7 @@ func TestWhatArtifactsCost(t *testing.T) {
 		"a report":    {"POST " + at + `/state write {"state_code":10}`, "1 reads, 0 queries, 1 writes"},
 		"a heartbeat": {"POST " + at + `/heartbeat write {"worker":"w"}`, "1 reads, 0 queries, 1 writes"},
 	} {
-		if got := w.table.cost(func() { w.call(c.request).want(200) }); got != c.want {
+		if got := w.table.Cost(func() { w.call(c.request).want(200) }).String(); got != c.want {
 			t.Errorf("%s: %s", name, got)
 		}
 	}

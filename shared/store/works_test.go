@@ -20,40 +20,21 @@ import (
 	"bldst/shared/project"
 	"bldst/shared/store"
 	"bldst/shared/table"
+	"bldst/shared/table/tabletest"
 )
 
-// counting passes everything on to the table and counts. before, when it is
-// set, is called once before the next write.
+// counting is a table that counts. before, when it is set, is called once
+// before the next write.
 type counting struct {
-	table.Table
-	reads, queries, writes, rows atomic.Int64
-	before                       atomic.Pointer[func()]
-}
-
-func (c *counting) Get(ctx context.Context, keys ...table.Key) ([]*table.Item, error) {
-	c.reads.Add(1)
-	return c.Table.Get(ctx, keys...)
-}
-
-func (c *counting) Query(ctx context.Context, q table.Query) (table.Page, error) {
-	c.queries.Add(1)
-	return c.Table.Query(ctx, q)
+	tabletest.Counting
+	before atomic.Pointer[func()]
 }
 
 func (c *counting) Write(ctx context.Context, ops ...table.Op) error {
 	if f := c.before.Swap(nil); f != nil {
 		(*f)()
 	}
-	c.writes.Add(1)
-	c.rows.Add(int64(len(ops)))
-	return c.Table.Write(ctx, ops...)
-}
-
-// cost returns how many reads, queries and writes f makes.
-func (c *counting) cost(f func()) string {
-	r, q, w := c.reads.Load(), c.queries.Load(), c.writes.Load()
-	f()
-	return fmt.Sprintf("%d reads, %d queries, %d writes", c.reads.Load()-r, c.queries.Load()-q, c.writes.Load()-w)
+	return c.Counting.Write(ctx, ops...)
 }
 
 // A works is the API of builds and all that belongs to them on the real store,
@@ -95,7 +76,7 @@ func newWorks(t testing.TB, o embedded.Options) *works {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tbl.Close() })
-	w := &works{table: &counting{Table: tbl}, feed: tbl, now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC), step: time.Second}
+	w := &works{table: &counting{Counting: tabletest.Counting{Table: tbl}}, feed: tbl, now: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC), step: time.Second}
 	s := store.New(w.table)
 	s.Now = w.clock
 	w.site = &site{t: t, store: s, api: api.New(api.Options{Auth: callers{}, Idempotency: s, Now: w.clock, Log: slog.New(slog.DiscardHandler)})}
