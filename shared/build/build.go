@@ -108,19 +108,6 @@ type Base struct {
 	Digest string `json:"digest" required:"true" minLength:"1" maxLength:"200" doc:"The digest of exactly that base, e.g. sha256:..."`
 }
 
-// A Lease says that a worker was alive, and until when it is believed to be.
-// It is evidence: heartbeats renew it without touching the build.
-type Lease struct {
-	Attempt  int       `json:"attempt"`
-	Worker   string    `json:"worker"`
-	State    int       `json:"state_code"`
-	Until    time.Time `json:"lease_until"`
-	Progress *int      `json:"progress,omitempty"`
-	Message  string    `json:"message,omitempty"`
-	At       time.Time `json:"at"`
-	Rev      int64     `json:"-"`
-}
-
 // Copy returns a build that can be changed without changing b.
 func (b *Build) Copy() *Build {
 	c := *b

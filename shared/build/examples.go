@@ -13,6 +13,7 @@ var (
 	exampleFailureIn = map[string]any{"state_code": 45, "error_message": "Volume mount failed", "error_code": "MOUNT_001", "component": "ansible", "is_retryable": true}
 	exampleFailure   = FailureRow{ID: "018d64e2-7c31-7e5a-9b74-3f4e5d6c7b8a", BuildID: exampleBuild.ID, StateCode: 45, State: 45, FailureClass: Transient, ErrorMessage: "Volume mount failed",
 		ErrorCode: "MOUNT_001", Component: "ansible", RetryAttempt: 1, Attempt: 1, Status: Failed, CreatedAt: exampleTime}.show()
+	exampleWorker = "runner-7"
 	exampleCounts = map[string]int{"builds": 12, "platforms": 9, "projects": 2, "status:in_progress": 1, "status:completed": 9, "status:failed": 2, "state:45": 1, "state:60": 2, "state:100": 9}
 	exampleBuilds = []*Build{&exampleBuild}
 )
@@ -58,6 +59,6 @@ var (
 		From: 45, Why: "State 45 failed.", LastCompleted: &exampleDone, FailedState: &exampleCode, MinutesSaved: 20,
 		Restore:   []Restore{{ArtifactID: exampleArtifact.ID, ArtifactName: "vm-snapshot", StateCode: 40, ArtifactPath: exampleArtifact.Path, Checksum: &exampleSum, Algorithm: "sha256", ChecksumKnown: true}},
 		Artifacts: []PlanArtifact{{Name: "vm-snapshot", Found: true, ChecksumKnown: true}}, Variables: []PlanVariable{{Key: "vm_id", Required: true, Found: true}},
-		States: []PlanState{{StateCode: 40, Name: "packages", Action: ActionRestore, Why: "Artifact 'vm-snapshot' holds its result.", Typical: &exampleTook},
+		States: []PlanState{{StateCode: 40, Name: "packages", Action: ActionRestore, Why: "Artifact 'vm-snapshot' holds its result.", Typical: &exampleTook, By: &exampleWorker, At: &exampleTime},
 			{StateCode: 45, Name: "storage", Action: ActionRun, Why: "It failed in attempt 1."}}, Warnings: []string{}}
 )

@@ -54,8 +54,8 @@ func (b *Build) Beat(in HeartbeatIn, caller string, rules Rules, now time.Time) 
 	if in.State != nil {
 		state = *in.State
 	}
-	return &Lease{Attempt: b.Attempt, Worker: either(in.Worker, known, caller, "unknown"), State: state, Until: now.Add(window),
-		Progress: in.Progress, Message: in.Message, At: now}, nil
+	return b.renewed(&Lease{Attempt: b.Attempt, Worker: either(in.Worker, known, caller, "unknown"), State: state, Until: now.Add(window),
+		Progress: in.Progress, Message: in.Message, At: now}), nil
 }
 
 // Cancel cancels b, or asks its worker to stop when one is alive: then the
@@ -64,7 +64,7 @@ func (b *Build) Cancel(reason string, now time.Time) (Entry, error) {
 	if err := b.open(); err != nil {
 		return Entry{}, err
 	}
-	if b.Cancelling = b.Status.Active() && b.leased() && b.Lease.Until.After(now); !b.Cancelling {
+	if b.Cancelling = b.held(now); !b.Cancelling {
 		b.end(Cancelled, now)
 		b.Deadline, b.Message = nil, either(reason, "Cancelled.")
 		b.followResume(b.Current, Cancelled)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // A Mark is what the build remembers of one of its states: enough to know what
@@ -20,6 +21,7 @@ type Mark struct {
 	Tries       int
 	Attempt     int    // of the newest report
 	Fingerprint string // of the state's inputs, when it was last completed
+	By          string // the worker that completed it, "" when it did not say
 
 	Targets map[string]Status // how each is going, of a state that has targets
 }
@@ -27,15 +29,24 @@ type Mark struct {
 // Marks are the states a build has been in, by code. Their JSON is one string,
 // since every report reads and writes them all: a mark is its code, a letter
 // for its status, Begin, End, Tries, Attempt and, when there are any, the escaped
-// Fingerprint and each target with the letter of its status, "us-east-1=c",
-// separated by spaces; marks are separated by semicolons.
+// Fingerprint, By after an "@", and each target with the letter of its status,
+// "us-east-1=c", separated by spaces; marks are separated by semicolons.
 type Marks map[int]Mark
 
 // Retries returns how often the state was tried before its newest try.
 func (m Marks) Retries(code int) int { return max(0, m[code].Tries-1) }
 
-// statusLetters are how a Mark writes its status.
+// statusLetters are how a Mark writes its status. A letter that is not here was
+// written by a later version: it is kept as the status, and means none of them.
 var statusLetters = map[Status]string{Pending: "p", InProgress: "i", Completed: "c", Failed: "f", Cancelled: "x"}
+
+// letter returns how a Mark writes s.
+func letter(s Status) string {
+	if l, ok := statusLetters[s]; ok {
+		return l
+	}
+	return string(s)
+}
 
 // MarshalJSON implements json.Marshaler.
 func (m Marks) MarshalJSON() ([]byte, error) {
@@ -46,15 +57,18 @@ func (m Marks) MarshalJSON() ([]byte, error) {
 			out = append(out, ';')
 		}
 		out = strconv.AppendInt(out, int64(code), 10)
-		out = append(append(out, ' '), statusLetters[k.Status]...)
+		out = append(append(out, ' '), letter(k.Status)...)
 		for _, n := range [...]int64{k.Begin, k.End, int64(k.Tries), int64(k.Attempt)} {
 			out = strconv.AppendInt(append(out, ' '), n, 10)
 		}
-		if k.Fingerprint != "" || len(k.Targets) > 0 {
+		if k.Fingerprint != "" || k.By != "" || len(k.Targets) > 0 {
 			out = append(append(out, ' '), url.QueryEscape(k.Fingerprint)...)
 		}
+		if k.By != "" {
+			out = append(append(out, " @"...), url.QueryEscape(k.By)...)
+		}
 		for _, t := range slices.Sorted(maps.Keys(k.Targets)) {
-			out = append(append(append(append(out, ' '), url.QueryEscape(t)...), '='), statusLetters[k.Targets[t]]...)
+			out = append(append(append(append(out, ' '), url.QueryEscape(t)...), '='), letter(k.Targets[t])...)
 		}
 	}
 	return append(out, '"'), nil
@@ -104,34 +118,59 @@ func parseMark(text string) (code int, m Mark, err error) {
 		return 0, m, err
 	}
 	m.Begin, m.End, m.Tries, m.Attempt = numbers[1], numbers[2], int(numbers[3]), int(numbers[4])
-	fingerprint, targets, _ := strings.Cut(text, " ")
-	if m.Fingerprint, err = url.QueryUnescape(fingerprint); err != nil || targets == "" {
+	fingerprint, rest, _ := strings.Cut(text, " ")
+	if m.Fingerprint, err = url.QueryUnescape(fingerprint); err != nil || rest == "" {
 		return int(numbers[0]), m, err
 	}
-	m.Targets, err = parseTargets(targets)
-	return int(numbers[0]), m, err
+	return int(numbers[0]), m, m.parseRest(rest)
 }
 
-func parseTargets(text string) (map[string]Status, error) {
-	out := map[string]Status{}
+// parseRest reads what comes after the fingerprint: By and the targets. Words
+// of another form were written by a later version.
+func (m *Mark) parseRest(text string) error {
 	for word := range strings.SplitSeq(text, " ") {
-		name, letter, _ := strings.Cut(word, "=")
-		name, err := url.QueryUnescape(name)
-		if err != nil {
-			return nil, err
+		by, isBy := strings.CutPrefix(word, "@")
+		name, letter, isTarget := strings.Cut(word, "=")
+		var err error
+		switch {
+		case isBy:
+			m.By, err = url.QueryUnescape(by)
+		case isTarget:
+			err = m.parseTarget(name, letter)
 		}
-		if out[name], err = lettered(letter); err != nil {
-			return nil, err
+		if err != nil {
+			return err
 		}
 	}
-	return out, nil
+	return nil
+}
+
+func (m *Mark) parseTarget(name, letter string) error {
+	name, err := url.QueryUnescape(name)
+	if err != nil {
+		return err
+	}
+	how, err := lettered(letter)
+	m.putTarget(name, how)
+	return err
+}
+
+func (m *Mark) putTarget(name string, how Status) {
+	if m.Targets == nil {
+		m.Targets = map[string]Status{}
+	}
+	m.Targets[name] = how
 }
 
 // lettered returns the status that letter stands for.
 func lettered(letter string) (Status, error) {
-	i := slices.IndexFunc(Statuses, func(s Status) bool { return statusLetters[s] == letter })
-	if i < 0 {
+	for _, s := range Statuses {
+		if statusLetters[s] == letter {
+			return s, nil
+		}
+	}
+	if len(letter) != 1 || !unicode.IsLetter(rune(letter[0])) {
 		return "", fmt.Errorf("there is no status %q", letter)
 	}
-	return Statuses[i], nil
+	return Status(letter), nil
 }

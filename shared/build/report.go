@@ -241,12 +241,15 @@ func (b *Build) mark(r Report, now time.Time) {
 	again := m.Status == Completed && how == Completed && m.Attempt == b.Attempt // said twice
 	if !again && (m.Begin == 0 || m.End != 0 || m.Attempt != b.Attempt) {
 		m.Begin, m.End, m.Tries = now.Unix(), 0, m.Tries+1
-		if m.Targets == nil {
+		if m.By = ""; m.Targets == nil {
 			m.Fingerprint = ""
 		}
 	}
 	if how != InProgress && how != Pending {
 		m.End = now.Unix()
+	}
+	if how == Completed {
+		m.By = either(b.worker(r.Worker), m.By)
 	}
 	m.Status, m.Attempt = how, b.Attempt
 	if r.Fingerprint != "" {
@@ -257,6 +260,15 @@ func (b *Build) mark(r Report, now time.Time) {
 		b.Marks = Marks{}
 	}
 	b.Marks[r.At] = m
+}
+
+// worker returns who reports: the worker that says its name, else the one that
+// holds the build.
+func (b *Build) worker(name string) string {
+	if name == "" && b.leased() {
+		return b.Lease.Worker
+	}
+	return name
 }
 
 // begun reports whether a report only says again that the state the build is

@@ -72,6 +72,7 @@ type Plan struct {
 	Artifacts     []PlanArtifact `json:"artifacts"`
 	Variables     []PlanVariable `json:"variables"`
 	States        []PlanState    `json:"states"`
+	Lease         *Hold          `json:"lease" doc:"The worker that holds the build while it runs."`
 	MinutesSaved  int            `json:"estimated_minutes_saved"`
 	Warnings      []string       `json:"warnings"`
 }
@@ -120,6 +121,9 @@ type PlanState struct {
 	Why       string `json:"why"`
 	Typical   *int64 `json:"typical_seconds"`
 
+	By *string    `json:"by" doc:"The worker that completed it, if it said who it was."`
+	At *time.Time `json:"at" doc:"When it was completed."`
+
 	Targets []PlanTarget `json:"targets" doc:"Those it was reported for; null for a state without targets."`
 }
 
@@ -135,7 +139,7 @@ type PlanTarget struct {
 // of states have now, by code. It is a pure function.
 func NewPlan(m *Materials, from *int, prints map[int]string) *Plan {
 	b := m.Build
-	p := &planner{Materials: m, out: &Plan{BuildID: b.ID, Attempt: b.Attempt, LastCompleted: b.LastCompleted, FailedState: b.failedAt(),
+	p := &planner{Materials: m, out: &Plan{BuildID: b.ID, Attempt: b.Attempt, Lease: b.hold(), LastCompleted: b.LastCompleted, FailedState: b.failedAt(),
 		Restore: []Restore{}, Artifacts: []PlanArtifact{}, Variables: []PlanVariable{}, States: []PlanState{}, Warnings: []string{}}}
 	p.begin(from)
 	p.compare(prints)
@@ -541,6 +545,10 @@ func (p *planner) list() {
 		}
 		s := PlanState{StateCode: code, Name: p.Rules.Name(code), Targets: p.targets(code)}
 		s.Action, s.Why = p.action(code)
+		if m := p.Build.Marks[code]; m.Status == Completed {
+			at := time.Unix(m.End, 0).UTC()
+			s.By, s.At = text(m.By), &at
+		}
 		if took, ok := p.took(code); ok {
 			secs := int64(took / time.Second)
 			s.Typical = &secs

@@ -34,9 +34,6 @@ func (b *Build) Due(rules Rules) (time.Time, Class, bool) {
 	return silent, Stalled, true
 }
 
-// leased reports whether a worker of the current attempt has promised to beat.
-func (b *Build) leased() bool { return b.Lease != nil && b.Lease.Attempt == b.Attempt }
-
 // limit returns when the state b is in has taken too long.
 func (b *Build) limit(rules Rules) (time.Time, bool) {
 	switch {

@@ -43,10 +43,7 @@ func (m *Mark) setTarget(target string, how Status) {
 		return
 	}
 	m.Targets = maps.Clone(m.Targets)
-	if m.Targets == nil {
-		m.Targets = map[string]Status{}
-	}
-	m.Targets[target] = how
+	m.putTarget(target, how)
 }
 
 // markAlongside remembers r, which is alongside a failure.

@@ -28,6 +28,7 @@ type View struct {
 	Attempt         int               `json:"attempt" doc:"From 1; every resume begins the next."`
 	Revision        int64             `json:"revision" doc:"Counts the changes; also the ETag."`
 	LeaseUntil      *time.Time        `json:"lease_until" doc:"Until when the worker is believed to be alive. Only when one build is read."`
+	Lease           *Hold             `json:"lease" doc:"The worker that holds the build. Only when one build is read."`
 	DeadlineAt      *time.Time        `json:"deadline_at" doc:"When the current state takes too long."`
 	CancelRequested bool              `json:"cancel_requested"`
 	ETA             *time.Time        `json:"eta"`
@@ -80,8 +81,8 @@ func (b *Build) View() View {
 		StartTime: b.StartTime, EndTime: b.EndTime, CreatedAt: b.CreatedAt, UpdatedAt: b.UpdatedAt, DeactivatedAt: b.DeactivatedAt,
 		Links: links(b.ID),
 	}
-	if b.Lease != nil && b.Lease.Attempt == b.Attempt && b.Status.Active() {
-		v.LeaseUntil = &b.Lease.Until
+	if v.Lease = b.hold(); v.Lease != nil {
+		v.LeaseUntil = &v.Lease.Until
 	}
 	if b.StartTime != nil && b.EndTime != nil {
 		secs := int64(b.EndTime.Sub(*b.StartTime).Seconds())

@@ -390,7 +390,7 @@ func (s *Store) buildOps(ctx context.Context, old, b *build.Build, e build.Entry
 	}
 	if old != nil && b.Lease != old.Lease && b.Lease != nil {
 		b.Lease.Rev = nextLease(old.Lease, now)
-		ops = append(ops, leaseOp(b.ID, b.Lease, table.Cond{}))
+		ops = append(ops, leaseOp(b.ID, b.Lease, leaseCond(old.Lease, b.Lease)))
 	}
 	return ops, e, nil
 }

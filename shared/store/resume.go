@@ -249,8 +249,22 @@ func (s *Store) Beat(ctx context.Context, ref string, f func(*build.Build, build
 	return nil, busy()
 }
 
+// leaseCond returns the condition under which a report stores the lease l over
+// old: a worker renews its own whatever a heartbeat did meanwhile, another one
+// gets it only as it was read.
+func leaseCond(old, l *build.Lease) table.Cond {
+	switch {
+	case old == nil:
+		return table.Cond{Kind: table.Absent}
+	case old.Attempt == l.Attempt && old.Worker == l.Worker:
+		return table.Cond{}
+	default:
+		return table.IfRev(old.Rev)
+	}
+}
+
 // nextLease returns the revision of the lease that follows old. It comes from
-// the clock, because reports replace a lease without looking at it: no two of
+// the clock, because a worker's reports replace its lease without looking at it: no two of
 // them may look the same to a heartbeat.
 func nextLease(old *build.Lease, now time.Time) int64 {
 	rev := now.UnixMicro()

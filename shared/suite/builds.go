@@ -459,7 +459,7 @@ func badReports(t *testing.T, s *session) {
 func leases(t *testing.T, s *session) {
 	at := "/builds/" + s.newBuild(t, nil)
 	s.dev.post(t, at+"/state", obj{"state_code": 5}).is(http.StatusOK)
-	s.dev.get(t, at).has(obj{"lease_until": nil})
+	s.dev.get(t, at).has(obj{"lease_until": nil, "lease": nil})
 	s.dev.post(t, at+"/state", obj{"state_code": 10, "worker": "runner-7"}).is(http.StatusOK)
 	b := s.dev.get(t, at)
 	if b.obj()["lease_until"] == nil || b.obj()["deadline_at"] == nil {
@@ -470,6 +470,8 @@ func leases(t *testing.T, s *session) {
 	if after := s.dev.get(t, at); after.etag() != b.etag() || after.str("lease_until") != beat.str("lease_until") {
 		t.Errorf("after a heartbeat ETag %s and lease %s, want %s and %s", after.etag(), after.str("lease_until"), b.etag(), beat.str("lease_until"))
 	}
+	held := s.dev.get(t, at).has(obj{"lease": obj{"worker": "runner-7", "since": b.obj()["lease"].(obj)["since"], "until": beat.str("lease_until")}})
+	s.dev.get(t, at+"/resume-plan").is(http.StatusOK).has(obj{"reason": "build_running", "lease": held.obj()["lease"]})
 	s.dev.post(t, at+"/heartbeat", nil).is(http.StatusOK)
 	s.dev.post(t, at+"/heartbeat", obj{"progress": 101}).invalid("progress")
 	s.dev.post(t, at+"/failure", obj{"error_message": "x"}).is(http.StatusOK)

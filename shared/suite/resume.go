@@ -153,7 +153,7 @@ func resumePlan(t *testing.T, s *session) {
 		t.Errorf("restore %v, want checkpoint-2", restore)
 	}
 	for _, st := range plan.obj()["states"].([]any) {
-		if missing := lacks(st.(obj), "state_code name action why typical_seconds"); missing != "" {
+		if missing := lacks(st.(obj), "state_code name action why typical_seconds by at"); missing != "" {
 			t.Errorf("state %v lacks %s", st, missing)
 		}
 	}

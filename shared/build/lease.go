@@ -1,0 +1,65 @@
+package build
+
+import "time"
+
+// A Lease says that a worker holds the build, and until when it is believed to
+// be alive. Heartbeats renew it without touching the build.
+type Lease struct {
+	Attempt  int       `json:"attempt"`
+	Worker   string    `json:"worker"`
+	State    int       `json:"state_code"`
+	Since    time.Time `json:"since,omitzero"` // when the worker got it, over all renewals
+	Until    time.Time `json:"lease_until"`
+	Progress *int      `json:"progress,omitempty"`
+	Message  string    `json:"message,omitempty"`
+	At       time.Time `json:"at"`
+	Rev      int64     `json:"-"`
+}
+
+// A Hold is a lease as callers read it.
+type Hold struct {
+	Worker string    `json:"worker"`
+	Since  time.Time `json:"since" doc:"When it got the lease."`
+	Until  time.Time `json:"until" doc:"Until when it is believed to be alive; from then on anybody may go on with the build."`
+}
+
+// leased reports whether a worker of the current attempt has promised to beat.
+func (b *Build) leased() bool { return b.Lease != nil && b.Lease.Attempt == b.Attempt }
+
+// held reports whether a worker holds b at now: others are refused.
+func (b *Build) held(now time.Time) bool {
+	return b.Status.Active() && b.leased() && b.Lease.Until.After(now)
+}
+
+// hold returns who holds b, or held it last in this attempt; nil when no worker
+// has said who it is, or nobody works on b.
+func (b *Build) hold() *Hold {
+	if !b.leased() || !b.Status.Active() {
+		return nil
+	}
+	return &Hold{Worker: b.Lease.Worker, Since: b.Lease.since(), Until: b.Lease.Until}
+}
+
+// since returns when the worker got the lease: rows of earlier versions only
+// know its last sign of life.
+func (l *Lease) since() time.Time {
+	if l.Since.IsZero() {
+		return l.At
+	}
+	return l.Since
+}
+
+// lend gives the worker a lease: it is believed to be alive for as long as it
+// may be silent in the state the build is in.
+func (b *Build) lend(worker string, rules Rules, now time.Time) {
+	window, _ := rules.Windows(b.Current)
+	b.Lease = b.renewed(&Lease{Attempt: b.Attempt, Worker: worker, State: b.Current, Until: now.Add(window), At: now})
+}
+
+// renewed returns l with the time since when its worker has it.
+func (b *Build) renewed(l *Lease) *Lease {
+	if l.Since = l.At; b.leased() && b.Lease.Worker == l.Worker {
+		l.Since = b.Lease.since()
+	}
+	return l
+}
