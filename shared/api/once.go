@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"bldst/shared/problem"
@@ -66,13 +67,16 @@ func kept(p *problem.Problem) bool {
 	return s == http.StatusBadRequest || s == http.StatusNotFound || s == http.StatusConflict
 }
 
-// scope is what a key is unique within: the caller, the method and the path.
+// scope is what a key is unique within: the caller, what the credential may do,
+// the method and the path. Another credential of the same user is another
+// caller: an answer may hold what only the first one was allowed to get.
 func (st *state) scope(op Op) string {
-	user := ""
-	if st.Caller != nil {
-		user = st.Caller.UserID
+	who := []string{""}
+	if c := st.Caller; c != nil {
+		who = []string{c.UserID, c.Credential, "scopes", strings.Join(slices.Sorted(slices.Values(c.Scopes)), ","),
+			"projects", strings.Join(slices.Sorted(slices.Values(c.Projects)), ",")}
 	}
-	return strings.Join([]string{user, op.Method, st.path}, " ")
+	return strings.Join(append(who, op.Method, st.path), " ")
 }
 
 // fingerprint tells whether two requests with one key are the same request.

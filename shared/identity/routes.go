@@ -83,6 +83,9 @@ type listUsersIn struct {
 }
 
 func (s *Service) listUsers(ctx context.Context, in *listUsersIn) (*api.List[User], error) {
+	if err := mayManage(ctx); err != nil {
+		return nil, err
+	}
 	accounts, next, err := s.Users.ListUsers(ctx, in.Skip, in.Limit, in.Cursor, in.Deleted)
 	if err != nil {
 		return nil, err

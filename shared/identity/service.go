@@ -35,20 +35,20 @@ func subject(ctx context.Context, ref string) (string, error) {
 	switch {
 	case ref == me, ref == c.UserID:
 		return c.UserID, nil
-	case c.Allows(auth.Admin):
-		return ref, nil
 	case ref == c.Username:
 		return c.UserID, nil
+	case c.Allows(auth.Admin):
+		return ref, mayManage(ctx)
 	default:
 		return "", problem.New(problem.Forbidden, "Admin permission required")
 	}
 }
 
-// mayManage refuses a credential bound to projects: a user it made could sign
-// in without the bounds.
+// mayManage refuses a credential bound to projects: users belong to none, and
+// one it made could sign in without the bounds.
 func mayManage(ctx context.Context) error {
 	if len(auth.CallerOf(ctx).Projects) > 0 {
-		return problem.New(problem.Forbidden, "A key bound to projects cannot change users.")
+		return problem.New(problem.Forbidden, "A key bound to projects cannot see or change users other than its own.")
 	}
 	return nil
 }

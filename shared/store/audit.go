@@ -7,6 +7,7 @@ import (
 	"bldst/shared/audit"
 	"bldst/shared/auth"
 	"bldst/shared/build"
+	"bldst/shared/problem"
 	"bldst/shared/table"
 )
 
@@ -39,6 +40,11 @@ func auditPartition(resource, id string) string { return "audit#" + resource + "
 // Audit implements audit.Trail: one query of the thing's own partition, of the
 // user's or of all; what the partition does not select is read past.
 func (s *Store) Audit(ctx context.Context, a audit.Query) ([]audit.Entry, string, error) {
+	if bound(ctx) {
+		if err := s.auditable(ctx, a); err != nil {
+			return nil, "", err
+		}
+	}
 	q := auditSource(a)
 	q.Reverse, q.Limit, q.Cursor = true, a.Limit, a.Cursor
 	out := make([]audit.Entry, 0, min(a.Limit, 100))
@@ -71,6 +77,22 @@ func (s *Store) Audit(ctx context.Context, a audit.Query) ([]audit.Entry, string
 		}
 	}
 	return out, q.Cursor, nil
+}
+
+// auditable refuses a credential bound to projects every trail but those of
+// their builds and of the projects themselves: of no other entry it is known
+// whose it is.
+func (s *Store) auditable(ctx context.Context, a audit.Query) error {
+	if a.ResourceID != "" {
+		switch a.Resource {
+		case buildKind:
+			_, err := s.Build(ctx, a.ResourceID, true)
+			return err
+		case projectKind, "policy":
+			return allowed(ctx, a.ResourceID)
+		}
+	}
+	return problem.New(problem.Forbidden, "This credential is bound to projects: ask with resource=build or resource=project, and resource_id.")
 }
 
 // auditSource returns the partition that holds the entries a asks for.

@@ -105,9 +105,6 @@ func (s *Store) createBuild(ctx context.Context, c build.Create, more func(*buil
 		if err != nil {
 			return nil, err
 		}
-		if err := allowed(ctx, b.ProjectID); err != nil {
-			return nil, err
-		}
 		if b.Number != "" && items[0] != nil {
 			return s.numberTaken(ctx, c, items[0])
 		}
@@ -179,7 +176,14 @@ func (s *Store) numberTaken(ctx context.Context, c build.Create, lock *table.Ite
 	return b, taken
 }
 
-// allowed refuses callers whose credential is bound to other projects.
+// bound reports whether the caller's credential is bound to projects.
+func bound(ctx context.Context) bool {
+	c := auth.CallerOf(ctx)
+	return c != nil && len(c.Projects) > 0
+}
+
+// allowed refuses callers whose credential is bound to other projects. It is
+// asked wherever a project is found: by reference, or as that of a row.
 func allowed(ctx context.Context, project string) error {
 	if c := auth.CallerOf(ctx); c != nil && !c.AllowsProject(project) {
 		return problem.New(problem.Forbidden, "This credential is bound to other projects.")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"bldst/shared/auth"
 	"bldst/shared/build"
 	"bldst/shared/problem"
 	"bldst/shared/table"
@@ -20,6 +21,8 @@ import (
 //
 //	count#SHARD   total        {"n": {"builds": 12, "status:failed": 3, ...}}
 //	count#SHARD   p#PLATFORM   the same for one platform
+//	count#SHARD   j#PROJECT    the same for one project, and
+//	count#SHARD   j#PROJECT#p#PLATFORM  for one platform in it
 //	KIND#ID       v            what of the row KIND#ID was counted, at which revision
 //
 // The v row and the counters change in one transaction under the revision of
@@ -32,7 +35,7 @@ const (
 	viewRow    = "v"
 	totalRow   = "total"
 	byUpdated  = "build-updated"
-	countGroup = 30 // builds counted in one transaction, within its 100 operations
+	countGroup = 20 // builds counted in one transaction, within its 100 operations: 4 rows each, and 8 totals
 )
 
 func byPlatform(id string) string { return "platform-builds#" + id }
@@ -42,6 +45,7 @@ type counted struct {
 	Rev      int64    `json:"rev"`
 	What     []string `json:"what"`
 	Platform string   `json:"platform,omitempty"`
+	Project  string   `json:"project,omitempty"` // absent from rows that were counted before projects were
 }
 
 // A tally is one row of counters.
@@ -138,7 +142,7 @@ func (s *Store) countOps(ctx context.Context, rows []*table.Item) ([]table.Op, e
 			return nil, err
 		}
 		keys[i] = table.Key{PK: it.PK, SK: viewRow}
-		t.want(it.PK, next[i].Platform)
+		t.want(it.PK, next[i])
 	}
 	views, err := t.read(ctx, keys)
 	if err != nil {
@@ -182,7 +186,7 @@ func whatCounts(it *table.Item) (counted, *build.Build, error) {
 	if err != nil {
 		return c, nil, err
 	}
-	c.What, c.Platform = b.Counts(), b.PlatformID
+	c.What, c.Platform, c.Project = b.Counts(), b.PlatformID, b.ProjectID
 	return c, b, nil
 }
 
@@ -208,8 +212,8 @@ type tallies struct {
 }
 
 // want asks for the counters a row counts in.
-func (t *tallies) want(pk, platform string) {
-	for _, k := range tallyKeys(pk, platform) {
+func (t *tallies) want(pk string, c counted) {
+	for _, k := range tallyKeys(pk, c) {
 		if t.rows[k] == nil {
 			t.rows[k] = &tally{}
 			t.keys = append(t.keys, k)
@@ -217,13 +221,23 @@ func (t *tallies) want(pk, platform string) {
 	}
 }
 
-func tallyKeys(pk, platform string) []table.Key {
+func tallyKeys(pk string, c counted) []table.Key {
 	keys := []table.Key{tallyKey(shardOf(pk), totalRow)}
-	if platform != "" {
-		keys = append(keys, tallyKey(shardOf(pk), "p#"+platform))
+	if c.Platform != "" {
+		keys = append(keys, tallyKey(shardOf(pk), ofPlatform(c.Platform)))
+	}
+	if c.Project != "" {
+		keys = append(keys, tallyKey(shardOf(pk), ofProject(c.Project)))
+	}
+	if c.Project != "" && c.Platform != "" {
+		keys = append(keys, tallyKey(shardOf(pk), ofProject(c.Project)+"#"+ofPlatform(c.Platform)))
 	}
 	return keys
 }
+
+func ofPlatform(id string) string { return "p#" + id }
+
+func ofProject(id string) string { return "j#" + id }
 
 // read reads the wanted counters together with the rows at more, which it
 // returns.
@@ -252,10 +266,10 @@ func (t *tallies) add(pk string, c counted, sign int) {
 	if len(c.What) == 0 {
 		return
 	}
-	for _, k := range tallyKeys(pk, c.Platform) {
+	for _, k := range tallyKeys(pk, c) {
 		row := t.rows[k]
 		if row == nil {
-			panic(fmt.Sprintf("store: counters %v were not read", k)) // a build never changes its platform
+			panic(fmt.Sprintf("store: counters %v were not read", k)) // a build never changes its platform or project
 		}
 		for _, w := range c.What {
 			if row.N[w] += sign; row.N[w] == 0 {
@@ -281,36 +295,56 @@ func (t *tallies) ops() []table.Op {
 	return ops
 }
 
-// sum adds up the counters that stand under sk in every shard.
-func (s *Store) sum(ctx context.Context, sk string) (map[string]int, error) {
-	keys := make([]table.Key, shards)
-	for i := range keys {
-		keys[i] = tallyKey(i, sk)
-	}
-	items, err := s.Table.Get(ctx, keys...)
-	if err != nil {
-		return nil, err
-	}
+// sum adds up the counters that stand in every shard under the sort keys.
+func (s *Store) sum(ctx context.Context, sks ...string) (map[string]int, error) {
 	out := map[string]int{}
-	for _, it := range items {
-		if it == nil {
-			continue
+	for _, sk := range sks {
+		keys := make([]table.Key, shards)
+		for i := range keys {
+			keys[i] = tallyKey(i, sk)
 		}
-		var t tally
-		if err := decode(it, &t); err != nil {
+		items, err := s.Table.Get(ctx, keys...)
+		if err != nil {
 			return nil, err
 		}
-		for k, n := range t.N {
-			out[k] += n
+		for _, it := range items {
+			if it == nil {
+				continue
+			}
+			if err := addTally(out, it); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return out, nil
 }
 
+func addTally(to map[string]int, it *table.Item) error {
+	var t tally
+	err := decode(it, &t)
+	for k, n := range t.N {
+		to[k] += n
+	}
+	return err
+}
+
+// tallyPrefixes returns the prefixes of the counters that the caller may see:
+// those of all projects, or those of the ones its credential is bound to.
+func tallyPrefixes(ctx context.Context) []string {
+	if !bound(ctx) {
+		return []string{""}
+	}
+	var out []string
+	for _, p := range auth.CallerOf(ctx).Projects {
+		out = append(out, ofProject(p)+"#")
+	}
+	return out
+}
+
 // Summary implements build.Store: the total counters, those of the platforms,
-// and the builds changed last.
+// and the builds changed last, of the projects the caller may see.
 func (s *Store) Summary(ctx context.Context) (*build.Summary, error) {
-	totals, err := s.sum(ctx, totalRow)
+	totals, err := s.totals(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -325,27 +359,59 @@ func (s *Store) Summary(ctx context.Context) (*build.Summary, error) {
 	return build.NewSummary(totals, platforms, recent), nil
 }
 
+// totals returns the counters of all that the caller may see.
+func (s *Store) totals(ctx context.Context) (map[string]int, error) {
+	all, err := s.sum(ctx, totalRow)
+	if err != nil || !bound(ctx) {
+		return all, err
+	}
+	var sks []string
+	for _, p := range tallyPrefixes(ctx) {
+		sks = append(sks, strings.TrimSuffix(p, "#"))
+	}
+	own, err := s.sum(ctx, sks...)
+	if err != nil {
+		return nil, err
+	}
+	own["platforms"], own["projects"] = all["platforms"], len(sks)
+	return own, nil
+}
+
 // platformTotals returns the number of builds of each platform, one query for
-// each shard.
+// each shard, and for each project of a bound credential.
 func (s *Store) platformTotals(ctx context.Context) (map[string]int, error) {
 	out := map[string]int{}
-	for shard := range shards {
-		q := table.Query{PK: tallyKey(shard, "").PK, Prefix: "p#", Limit: table.MaxLimit}
-		p, err := s.Table.Query(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		for i := range p.Items {
-			var t tally
-			if err := decode(&p.Items[i], &t); err != nil {
+	for _, prefix := range tallyPrefixes(ctx) {
+		for shard := range shards {
+			if err := s.addPlatforms(ctx, out, tallyKey(shard, prefix+ofPlatform(""))); err != nil {
 				return nil, err
-			}
-			if n := t.N["builds"]; n != 0 {
-				out[strings.TrimPrefix(p.Items[i].SK, "p#")] += n
 			}
 		}
 	}
 	return out, nil
+}
+
+// addPlatforms adds the number of builds in the counters of at's partition
+// whose sort keys begin with that of at.
+func (s *Store) addPlatforms(ctx context.Context, to map[string]int, at table.Key) error {
+	for q := (table.Query{PK: at.PK, Prefix: at.SK, Limit: table.MaxLimit}); ; {
+		p, err := s.Table.Query(ctx, q)
+		if err != nil {
+			return err
+		}
+		for i := range p.Items {
+			var t tally
+			if err := decode(&p.Items[i], &t); err != nil {
+				return err
+			}
+			if n := t.N["builds"]; n != 0 {
+				to[strings.TrimPrefix(p.Items[i].SK, at.SK)] += n
+			}
+		}
+		if q.Cursor = p.Next; q.Cursor == "" {
+			return nil
+		}
+	}
 }
 
 // Platform implements build.Store.
@@ -364,7 +430,11 @@ func (s *Store) Platform(ctx context.Context, ref string) (*build.PlatformSummar
 	if err := decode(it, &platform); err != nil {
 		return nil, err
 	}
-	counts, err := s.sum(ctx, "p#"+platform.ID)
+	var sks []string
+	for _, prefix := range tallyPrefixes(ctx) {
+		sks = append(sks, prefix+ofPlatform(platform.ID))
+	}
+	counts, err := s.sum(ctx, sks...)
 	if err != nil {
 		return nil, err
 	}
@@ -379,13 +449,12 @@ func (s *Store) Platform(ctx context.Context, ref string) (*build.PlatformSummar
 	return build.NewPlatformSummary(platform.ID, platform.Name, counts, newest, oldest), nil
 }
 
-// oldest returns the oldest build of a platform, nil when it has none.
+// oldest returns the oldest build of a platform that the caller may see, nil
+// when there is none.
 func (s *Store) oldest(ctx context.Context, platform string) (*build.Build, error) {
-	p, err := s.Table.Query(ctx, table.Query{Index: 2, PK: byPlatform(platform), Limit: 1})
-	if err != nil {
-		return nil, err
-	}
-	bs, err := s.follow(ctx, p.Items)
+	l := lister{s: s, limit: 1, keep: func(b *build.Build) bool { return allowed(ctx, b.ProjectID) == nil }}
+	l.add(table.Query{Index: 2, PK: byPlatform(platform)}, bound(ctx))
+	bs, _, err := l.page(ctx, "")
 	if err != nil || len(bs) == 0 {
 		return nil, err
 	}

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"strconv"
 
 	"bldst/shared/resource"
 	"bldst/shared/table"
@@ -91,4 +93,36 @@ func (s *Store) count(ctx context.Context, q table.Query, most int) (int, error)
 		}
 	}
 	return n, nil
+}
+
+// listOrder is the order of index 1: active rows by their place in it, then
+// the deleted ones.
+func listOrder(a, b *table.Item) int {
+	return cmp.Or(cmp.Compare(b2i(a.Deleted), b2i(b.Deleted)), cmp.Compare(a.Index[0].SK, b.Index[0].SK), cmp.Compare(a.PK, b.PK))
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// offsetPage returns the page of rows that l asks for. A cursor is an offset: the
+// rows were read whole.
+func offsetPage[T any](rows []T, l ListQuery) ([]T, string, error) {
+	at := l.Skip
+	if l.Cursor != "" {
+		n, err := strconv.Atoi(l.Cursor)
+		if err != nil || n < 0 {
+			return nil, "", badCursor()
+		}
+		at = n
+	}
+	at = min(at, len(rows))
+	end := min(at+l.Limit, len(rows))
+	if end == len(rows) {
+		return rows[at:], "", nil
+	}
+	return rows[at:end], strconv.Itoa(end), nil
 }

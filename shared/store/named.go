@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"bldst/shared/auth"
 	"bldst/shared/id"
 	"bldst/shared/problem"
 	"bldst/shared/resource"
@@ -90,7 +91,7 @@ func (s *Store) find(ctx context.Context, kind, ref string, deleted bool) (*tabl
 		return nil, err
 	}
 	if items[1] == nil || items[0] != nil && (deleted || !items[0].Deleted) {
-		return items[0], nil
+		return visible(ctx, kind, items[0])
 	}
 	owner, err := soleHolder(items[1], ref)
 	if err != nil || owner == "" {
@@ -100,7 +101,16 @@ func (s *Store) find(ctx context.Context, kind, ref string, deleted bool) (*tabl
 	if err != nil {
 		return nil, err
 	}
-	return items[0], nil
+	return visible(ctx, kind, items[0])
+}
+
+// visible returns it, unless it is a project that the caller's credential is
+// not for.
+func visible(ctx context.Context, kind string, it *table.Item) (*table.Item, error) {
+	if it == nil || kind != projectKind {
+		return it, nil
+	}
+	return it, allowed(ctx, strings.TrimPrefix(it.PK, projectKind+"#"))
 }
 
 // soleHolder returns the one row that has the name, "" when none has.
@@ -163,6 +173,11 @@ func (s *Store) resolve(ctx context.Context, refs []Ref, extra []table.Key) ([]s
 		if ids[i] == "" {
 			return nil, nil, problem.New(problem.NotFound, "%s with id '%s' not found", r.Label, r.Value)
 		}
+		if r.Kind == projectKind {
+			if err := allowed(ctx, ids[i]); err != nil {
+				return nil, nil, err
+			}
+		}
 	}
 	return ids, items[:len(extra)], nil
 }
@@ -178,6 +193,9 @@ func clipRef(v string) string {
 // revision. Conflict, with the id of what exists, when one of its names is
 // taken.
 func (n *Named[T, P]) Create(ctx context.Context, v P) error {
+	if bound(ctx) {
+		return n.common()
+	}
 	m := v.Base()
 	fixed := m.ID != ""
 	slug := ""
@@ -207,6 +225,20 @@ func (n *Named[T, P]) Create(ctx context.Context, v P) error {
 		}
 	}
 	return busy()
+}
+
+// common is the refusal of a change that other projects would see.
+func (n *Named[T, P]) common() error {
+	return problem.New(problem.Forbidden, "This credential is bound to projects and cannot change what all projects share: %s.", n.k.Label)
+}
+
+// changeable refuses a credential bound to projects every change of a row that
+// is no project; whose a project is, Get has checked.
+func (n *Named[T, P]) changeable(ctx context.Context) error {
+	if bound(ctx) && n.k.Name != projectKind {
+		return n.common()
+	}
+	return nil
 }
 
 func (n *Named[T, P]) slug(v P) string {
@@ -358,6 +390,9 @@ func (n *Named[T, P]) item(v P) table.Item {
 // stored. f sees deleted rows only when deleted is true. action names the
 // change in the audit trail.
 func (n *Named[T, P]) Change(ctx context.Context, ref, action string, deleted bool, f func(P) error) (P, error) {
+	if err := n.changeable(ctx); err != nil {
+		return nil, err
+	}
 	for range retries {
 		old, err := n.Get(ctx, ref, deleted)
 		if err != nil {
@@ -421,6 +456,9 @@ func (n *Named[T, P]) Delete(ctx context.Context, ref string, check func(P) erro
 // Restore brings a deleted row back under its names; Conflict when one of them
 // was taken meanwhile. A row that is not deleted is returned as it is.
 func (n *Named[T, P]) Restore(ctx context.Context, ref string) (P, error) {
+	if err := n.changeable(ctx); err != nil {
+		return nil, err
+	}
 	v, err := n.Get(ctx, ref, true)
 	if err != nil || v.Base().DeactivatedAt == nil {
 		return v, err
@@ -449,7 +487,34 @@ func (n *Named[T, P]) redact(doc []byte) json.RawMessage {
 // List returns the rows of the kind in their order, active ones first, then,
 // if deleted is true, the deleted ones by when they were deleted.
 func (n *Named[T, P]) List(ctx context.Context, l ListQuery) ([]T, string, error) {
+	if n.k.Name == projectKind && bound(ctx) {
+		return n.listBound(ctx, l)
+	}
 	return listRows[T, P](ctx, n.s, n.k.Name, l)
+}
+
+// listBound returns the projects a credential is bound to, in their order.
+func (n *Named[T, P]) listBound(ctx context.Context, l ListQuery) ([]T, string, error) {
+	ids := auth.CallerOf(ctx).Projects
+	keys := make([]table.Key, len(ids))
+	for i, id := range ids {
+		keys[i] = rowKey(n.k.Name, id)
+	}
+	items, err := n.s.Table.Get(ctx, keys...)
+	if err != nil {
+		return nil, "", err
+	}
+	items = slices.DeleteFunc(items, func(it *table.Item) bool { return it == nil || it.Deleted && !l.Deleted })
+	slices.SortFunc(items, listOrder)
+	rows := make([]T, len(items))
+	for i, it := range items {
+		v, err := n.row(it)
+		if err != nil {
+			return nil, "", err
+		}
+		rows[i] = *v
+	}
+	return offsetPage(rows, l)
 }
 
 func idOf[T any, P resource.Item[T]](v, old P) string {

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
+	"bldst/shared/auth"
 	"bldst/shared/build"
 	"bldst/shared/problem"
 	"bldst/shared/project"
@@ -145,11 +148,31 @@ func (s *Store) ProjectOfCode(ctx context.Context, id string) (string, error) {
 
 // StateCodes implements project.Store.
 func (s *Store) StateCodes(ctx context.Context, q resource.ListQuery) ([]project.StateCode, string, error) {
+	if bound(ctx) {
+		return s.boundCodes(ctx, q)
+	}
 	return listAs(ctx, s, codeKind, q, func(it *table.Item) (project.StateCode, error) {
 		var row codeRow
 		err := decode(it, &row)
 		return row.Code, err
 	})
+}
+
+// boundCodes returns the state codes of the projects a credential is bound to,
+// in the order of the list of all.
+func (s *Store) boundCodes(ctx context.Context, q resource.ListQuery) ([]project.StateCode, string, error) {
+	var codes []project.StateCode
+	for _, id := range auth.CallerOf(ctx).Projects {
+		r, err := s.ProjectRules(ctx, id)
+		if err != nil {
+			return nil, "", err
+		}
+		codes = append(codes, r.ListCodes(q.Deleted)...)
+	}
+	slices.SortStableFunc(codes, func(a, b project.StateCode) int {
+		return cmp.Or(cmp.Compare(b2i(a.DeactivatedAt != nil), b2i(b.DeactivatedAt != nil)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	return offsetPage(codes, q)
 }
 
 // BuildsAt implements project.Store: it looks at the newest 1000 builds of

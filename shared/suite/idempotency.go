@@ -17,6 +17,7 @@ var onceTests = []test{
 	{"refusals are kept, too", onceRefusals},
 	{"parallel requests with one key have one effect", onceParallel},
 	{"keys are those of a caller and a path", onceScopes},
+	{"keys are those of one credential", onceAcross},
 	{"what has the wrong form is not kept, and a long key is refused", onceInvalid},
 }
 
@@ -134,6 +135,32 @@ func onceOther(t *testing.T, s *session) {
 	s.dev.post(t, "/platforms?a=b", body, "Idempotency-Key", key).refused(http.StatusConflict, problem.Conflict, "Idempotency-Key")
 	s.dev.post(t, "/platforms", body, "Idempotency-Key", key).is(http.StatusCreated)
 	s.dev.post(t, "/platforms", body, "Idempotency-Key", unique("key")).refused(http.StatusConflict, problem.Conflict, name)
+}
+
+// An answer belongs to the credential that got it: what another one of the same
+// user may not have, it does not get from memory either.
+func onceAcross(t *testing.T, s *session) {
+	made := func(name string, more obj) caller {
+		return s.key(s.admin.post(t, "/users/me/tokens", with(obj{"name": name}, more)).is(http.StatusCreated).str("token"))
+	}
+	key, b := unique("key"), "/builds/"+s.newBuild(t, nil)
+	reader, elsewhere := made("reader", obj{"scopes": []string{"read"}}), made("elsewhere", obj{"scopes": []string{"write"}, "projects": []string{s.newProject(t)}})
+	for path, body := range map[string]obj{"/users/me/tokens": {"name": "made once", "scopes": []string{"admin"}}, b + "/state": {"state_code": 10}} {
+		first := s.admin.post(t, path, body, "Idempotency-Key", key)
+		if secret, ok := first.obj()["token"].(string); ok {
+			s.secret(secret)
+		}
+		for _, c := range []caller{reader, elsewhere} {
+			c.post(t, path, body, "Idempotency-Key", key).refused(http.StatusForbidden, problem.Forbidden)
+		}
+		if again := s.admin.post(t, path, body, "Idempotency-Key", key); again.header.Get("Idempotent-Replayed") != "true" || !bytes.Equal(again.body, first.body) {
+			t.Errorf("%s again: %d %s", path, again.status, again.body)
+		}
+	}
+	twin := made("twin", obj{"scopes": []string{"admin"}})
+	name := obj{"name": unique("twice"), "cloud_provider": "own"}
+	s.admin.post(t, "/platforms", name, "Idempotency-Key", key).is(http.StatusCreated)
+	twin.post(t, "/platforms", name, "Idempotency-Key", key).refused(http.StatusConflict, problem.Conflict)
 }
 
 func onceRefusals(t *testing.T, s *session) {

@@ -112,12 +112,12 @@ func (p Ports) identity() *identity.Service {
 }
 
 // Audit serves the audit trail.
-func Audit(p Ports) http.Handler { return serve(p, trail) }
+func Audit(p Ports) http.Handler { return serveReading(p, trail) }
 
 func trail(a *api.API, p Ports) { (&audit.Service{Trail: p.store()}).Mount(a) }
 
 // Dashboard serves the counts of builds.
-func Dashboard(p Ports) http.Handler { return serve(p, dashboard) }
+func Dashboard(p Ports) http.Handler { return serveReading(p, dashboard) }
 
 func dashboard(a *api.API, p Ports) { (&build.Service{Store: p.store()}).MountDashboard(a) }
 

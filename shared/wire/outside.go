@@ -108,6 +108,6 @@ func (p Ports) signers(parameters secret.Parameters) func(context.Context) ([]st
 }
 
 // Metrics serves the numbers of resumes and storage.
-func Metrics(p Ports) http.Handler { return serve(p, numbers) }
+func Metrics(p Ports) http.Handler { return serveReading(p, numbers) }
 
 func numbers(a *api.API, p Ports) { (&metrics.Service{Store: p.store(), Now: p.Now}).Mount(a) }

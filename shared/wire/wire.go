@@ -70,8 +70,21 @@ type part func(a *api.API, p Ports)
 // serve returns the handler of a function whose endpoints ask for credentials.
 func serve(p Ports, mount part) http.Handler {
 	p = p.withDefaults()
+	return serveAs(store.NewUsers(p.store()), p, mount)
+}
+
+// serveReading is serve for a function that may not write: there the last use
+// of a key is not recorded.
+func serveReading(p Ports, mount part) http.Handler {
+	p = p.withDefaults()
+	u := store.NewUsers(p.store())
+	u.ReadOnly = true
+	return serveAs(u, p, mount)
+}
+
+func serveAs(u *store.Users, p Ports, mount part) http.Handler {
 	a := api.New(api.Options{Log: p.Log, Now: p.Now, NewID: p.NewID, Origins: p.Origins,
-		Auth: auth.NewKeys(store.NewUsers(p.store()), p.Signer, p.Now), Idempotency: p.store()})
+		Auth: auth.NewKeys(u, p.Signer, p.Now), Idempotency: p.store()})
 	mount(a, p)
 	return a
 }
