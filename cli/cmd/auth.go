@@ -12,7 +12,7 @@ import (
 
 func newAuth(f *Factory) *cobra.Command {
 	group := newGroup("auth", "Sign in and out, or set an API key")
-	group.AddCommand(newLogin(f, runLogin), newLogout(f, runLogout), newSetKey(f, runSetKey), newClearKey(f, runClearKey))
+	group.AddCommand(newLogin(f, runLogin), newIDMLogin(f, runLogin), newLogout(f, runLogout), newSetKey(f, runSetKey), newClearKey(f, runClearKey))
 	return group
 }
 

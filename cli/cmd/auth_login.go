@@ -13,9 +13,21 @@ import (
 )
 
 type loginOptions struct {
+	IDM      bool // at the identity management
 	Username string
 	Password string
 	Stdin    bool // read the password from standard input
+}
+
+// newIDMLogin is auth login with the account of the identity management.
+func newIDMLogin(f *Factory, work run[loginOptions]) *cobra.Command {
+	cmd := newLogin(f, func(ctx context.Context, f *Factory, o loginOptions) error {
+		o.IDM = true
+		return work(ctx, f, o)
+	})
+	cmd.Use, cmd.Short = "idm-login", "Sign in with the account of the identity management"
+	cmd.Example = examples([]string{"auth idm-login --username ada --password-stdin < password.txt"})
+	return cmd
 }
 
 func newLogin(f *Factory, work run[loginOptions]) *cobra.Command {
@@ -51,7 +63,11 @@ func runLogin(ctx context.Context, f *Factory, o loginOptions) error {
 	var answer struct {
 		AccessToken string `json:"access_token"`
 	}
-	err = c.Do(ctx, "POST", "/token", nil, url.Values{"username": {o.Username}, "password": {o.Password}}, &answer)
+	if o.IDM {
+		err = c.Do(ctx, "POST", "/auth/idm", nil, body{"username": o.Username, "password": o.Password}, &answer)
+	} else {
+		err = c.Do(ctx, "POST", "/token", nil, url.Values{"username": {o.Username}, "password": {o.Password}}, &answer)
+	}
 	switch {
 	case problem.Is(err, problem.Unauthorized):
 		return hint(err, "Check user name and password.")

@@ -18,9 +18,10 @@ func newBuild(f *Factory) *cobra.Command {
 	group.AddCommand(
 		newBuildCreate(f, runBuildCreate), newBuildGet(f, runBuildGet), newBuildList(f, runBuildList), newBuildUpdate(f, runBuildUpdate),
 		newBuildAddState(f, runBuildAddState), newBuildAddFailure(f, runBuildAddFailure),
-		newBuildStates(f, runBuildStates), newBuildFailures(f, runBuildFailures),
+		newBuildStates(f, runBuildStates), newBuildFailures(f, runBuildFailures), newBuildHistory(f, runBuildHistory),
+		newBuildResume(f, runBuildResume), newBuildResumePlan(f, runBuildResumePlan), newBuildResumeContext(f, runBuildResumeContext),
 	)
-	return group
+	return f.add(group, append(buildEnds, resumeRequests("resume-requests"), artifactCreate("add-artifact", "Register an artifact of a build"))...)
 }
 
 // A buildRef is how a command names its build: as the argument, as --build-id

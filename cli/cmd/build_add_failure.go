@@ -24,18 +24,7 @@ be resumed from there.`,
 		Example: `  bldst build add-failure "$BUILD" --state 50 --type ansible_error --message 'role db failed' --retryable`,
 		Args:    positional(0, "ID"),
 	}
-	form := declare(cmd,
-		field{flag: "message", key: "error_message", required: true, usage: "what went wrong; --error is the same", also: []string{"error", "error-message"}},
-		field{flag: "type", key: "failure_type", usage: "kind of failure, e.g. packer_error", also: []string{"failure-type"}},
-		field{flag: "code", key: "error_code", usage: "error code, e.g. PACKER_TIMEOUT", also: []string{"error-code"}},
-		field{flag: "component", key: "component", usage: "what failed, e.g. packer, ansible"},
-		field{flag: "class", key: "failure_class", usage: "transient, persistent, quota, …: what may help", also: []string{"failure-class"}},
-		field{flag: "retryable", key: "is_retryable", kind: boolean, usage: "trying again may help"},
-		field{flag: "retry-attempt", key: "retry_attempt", kind: integer, usage: "number of the try that failed"},
-		field{flag: "details", key: "error_details", kind: object, usage: "further data, a JSON object or @FILE", also: []string{"metadata", "error-details"}},
-		field{flag: "attempt", key: "attempt", kind: integer, usage: "attempt of the build the report belongs to"},
-		field{flag: "worker", key: "worker", usage: "who reports"},
-	)
+	form := declare(cmd, failureFields...)
 	ref.declare(cmd)
 	o.State.declare(cmd, "`CODE` or name of the state that failed (default: the current one)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {

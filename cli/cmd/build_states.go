@@ -15,9 +15,8 @@ type buildStatesOptions struct {
 func newBuildStates(f *Factory, work run[buildStatesOptions]) *cobra.Command {
 	return newBuildRows(f, work, &cobra.Command{
 		Use:     "states [ID]",
-		Aliases: []string{"history"},
 		Short:   "List the states a build went through",
-		Example: "  bldst build states \"$BUILD\"\n  bldst build history \"$BUILD\" -o json",
+		Example: "  bldst build states \"$BUILD\"",
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"bldst/cli/print"
 	"bldst/cli/settings"
 	"bldst/shared/client"
 	"bldst/shared/problem"
@@ -56,17 +57,20 @@ var errTold = errors.New("the result says what is wrong")
 
 // exitCode is the one place where errors become exit codes: 0 done, 1 failed,
 // 2 wrong usage or input, 4 not signed in or not allowed, 5 the API cannot be
-// reached.
+// reached, 130 interrupted.
 func exitCode(err error) int {
 	var u *usageError
 	var in *badInput
 	var un *client.Unreachable
 	var p *problem.Problem
+	var unknown *print.Unknown
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &u), errors.As(err, &in):
+	case errors.As(err, &u), errors.As(err, &in), errors.As(err, &unknown):
 		return 2
+	case errors.Is(err, context.Canceled): // as a shell says that it was interrupted
+		return 130
 	case errors.As(err, &un):
 		return 5
 	case errors.As(err, &p):

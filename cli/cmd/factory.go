@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"bldst/cli/print"
 	"bldst/cli/settings"
@@ -29,10 +30,12 @@ type Factory struct {
 	Version string
 
 	// Optional.
-	Keyring settings.Keyring                          // nil: credentials are kept in the file
-	HTTP    *http.Client                              // nil: a default one
-	Retry   client.Retry                              // zero: the client's default
-	Local   func(context.Context, LocalOptions) error // nil: "local" is not available
+	Keyring settings.Keyring                           // nil: credentials are kept in the file
+	HTTP    *http.Client                               // nil: a default one
+	Retry   client.Retry                               // zero: the client's default
+	Local   func(context.Context, LocalOptions) error  // nil: "local" is not available
+	Now     func() time.Time                           // nil: time.Now
+	Sleep   func(context.Context, time.Duration) error // nil: a timer
 
 	// Bootstrap makes a key in the table of a deployed stage and returns it;
 	// nil: "bootstrap" is not available.
@@ -48,6 +51,8 @@ type rootFlags struct {
 	config  string
 	apiURL  string
 	output  string
+	fields  []string
+	jq      string
 	quiet   bool
 	verbose bool
 }
@@ -110,6 +115,7 @@ func (f *Factory) newClient(o client.Options) (*client.Client, error) {
 	}
 	o.HTTP = f.HTTP
 	o.UserAgent = "bldst/" + f.Version
+	o.Warn = func(s string) { f.warn("%s", s) }
 	if f.flags.verbose || s.Debug() {
 		o.Trace = f.trace
 	}
@@ -136,7 +142,40 @@ func (f *Factory) trace(c client.Call) {
 // Printer returns the printer of results.
 func (f *Factory) Printer() *print.Printer {
 	format, _ := print.ParseFormat(f.flags.output) // was checked before the command began
-	return &print.Printer{Out: f.Streams.Out, TTY: f.Streams.OutTTY, Format: format, Quiet: f.flags.quiet, Nested: nested}
+	p := &print.Printer{Out: f.Streams.Out, TTY: f.Streams.OutTTY, Format: format, Quiet: f.flags.quiet, Nested: nested, Now: f.Now,
+		Header: f.flags.output != "" && format == print.Table, Fields: f.flags.fields, JQ: f.flags.jq}
+	if p.Format == print.Table && (len(p.Fields) > 0 || p.JQ != "") {
+		p.Format = print.JSON
+	}
+	if p.TTY {
+		p.Colour = f.colour()
+		if f.Streams.Width != nil {
+			p.Width = f.Streams.Width()
+		}
+	}
+	return p
+}
+
+// colour reports whether a terminal shall show colours: see no-color.org.
+func (f *Factory) colour() bool {
+	no, _ := f.Env("NO_COLOR")
+	term, _ := f.Env("TERM")
+	return no == "" && term != "dumb"
+}
+
+// pause waits for d, or until ctx ends.
+func (f *Factory) pause(ctx context.Context, d time.Duration) error {
+	if f.Sleep != nil {
+		return f.Sleep(ctx, d)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
 }
 
 // nested are the columns of lists inside objects, for a person. What the API

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -20,13 +21,17 @@ const (
 	text    kind = "string"
 	integer kind = "int"
 	boolean kind = "bool"
-	object  kind = "json" // a JSON object, or @FILE that holds one
+	object  kind = "json"  // a JSON object, or @FILE that holds one
+	list    kind = "list"  // separated by commas, or the flag given several times
+	negated kind = "not"   // a flag that means false
+	state   kind = "state" // a code or the name of a state, see stateText
 )
 
 // A field is a member of a request body that a flag sets. Only members whose
 // flag was given are sent: an update never sends an explicit null.
 type field struct {
 	flag     string
+	short    string // its letter
 	key      string // of the body
 	kind     kind   // default text
 	required bool
@@ -57,18 +62,18 @@ func declare(cmd *cobra.Command, fields ...field) *form {
 		if fd.required {
 			usage += " (required)"
 		}
-		addFlag(cmd.Flags(), fd.flag, usage, v, false)
+		addFlag(cmd.Flags(), fd.flag, fd.short, usage, v, false)
 		for _, name := range fd.also {
-			addFlag(cmd.Flags(), name, "", v, true)
+			addFlag(cmd.Flags(), name, "", "", v, true)
 		}
 	}
 	return f
 }
 
-func addFlag(fs *pflag.FlagSet, name, usage string, v *value, hidden bool) {
-	fl := fs.VarPF(v, name, "", usage)
+func addFlag(fs *pflag.FlagSet, name, short, usage string, v *value, hidden bool) {
+	fl := fs.VarPF(v, name, short, usage)
 	fl.Hidden = hidden
-	if v.kind == boolean {
+	if v.kind == boolean || v.kind == negated {
 		fl.NoOptDefVal = "true"
 	}
 }
@@ -102,7 +107,20 @@ type value struct {
 }
 
 func (v *value) String() string { return v.text }
-func (v *value) Type() string   { return string(v.kind) }
+
+// Type is what help shows in the flag's place for a value.
+func (v *value) Type() string {
+	switch v.kind {
+	case list:
+		return "a,b,…"
+	case negated:
+		return string(boolean)
+	case state:
+		return "code"
+	default:
+		return string(v.kind)
+	}
+}
 
 func (v *value) Set(s string) (err error) {
 	switch v.kind {
@@ -111,16 +129,25 @@ func (v *value) Set(s string) (err error) {
 		if err != nil {
 			return errors.New("it must be a whole number")
 		}
-	case boolean:
-		v.value, err = strconv.ParseBool(s)
+	case boolean, negated:
+		on, err := strconv.ParseBool(s)
 		if err != nil {
 			return errors.New("it must be true or false")
 		}
+		v.value = on != (v.kind == negated)
 	case object:
 		v.value, err = readObject(s)
 		if err != nil {
 			return err
 		}
+	case list:
+		items, _ := v.value.([]string)
+		v.value = append(items, split(s)...)
+	case state:
+		if _, err := parseStateCode(s, false); err != nil && !wholeNumber(s) {
+			return err
+		}
+		v.value = stateText(s)
 	default:
 		v.value = s
 	}
@@ -128,14 +155,64 @@ func (v *value) Set(s string) (err error) {
 	return nil
 }
 
+// split cuts s at its commas; empty parts are left out.
+func split(s string) []string {
+	out := []string{}
+	for _, part := range strings.Split(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
 // plainFlagError returns err of the command line in words for people.
-func plainFlagError(_ *cobra.Command, err error) error {
+func plainFlagError(cmd *cobra.Command, err error) error {
 	var v *pflag.InvalidValueError
 	var n *strconv.NumError
 	if errors.As(err, &v) && errors.As(err, &n) && n.Func != "ParseBool" {
 		return fmt.Errorf("invalid argument %q for \"--%s\" flag: it must be a whole number", v.GetValue(), v.GetFlag().Name)
 	}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		if near := nearFlags(cmd, unknown.GetSpecifiedName()); len(near) > 0 {
+			return fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+		}
+	}
 	return err
+}
+
+// nearFlags returns the flags of cmd that are spelled almost like name.
+func nearFlags(cmd *cobra.Command, name string) []string {
+	var near []string
+	cmd.Flags().VisitAll(func(fl *pflag.Flag) {
+		if len(name) > 1 && !fl.Hidden && (strings.HasPrefix(fl.Name, name) || distance(fl.Name, name) <= 2) {
+			near = append(near, "--"+fl.Name)
+		}
+	})
+	return near
+}
+
+// distance returns how many letters must be changed, added or left out to make
+// b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range a {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range b {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // readObject returns the JSON object s, or the one in the file named by @s.
@@ -192,4 +269,18 @@ func (p *paging) check(cmd *cobra.Command) error {
 		return usage(cmd, errors.New("--skip must be 0 or more and --limit 1 or more"))
 	}
 	return nil
+}
+
+// readText returns the content of a file, - for standard input, without the
+// line end at its end.
+func (f *Factory) readText(path string) (string, error) {
+	read := os.ReadFile
+	if path == "-" {
+		read = func(string) ([]byte, error) { return io.ReadAll(f.Streams.In) }
+	}
+	data, err := read(path)
+	if err != nil {
+		return "", &badInput{err}
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"), nil
 }

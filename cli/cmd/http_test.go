@@ -44,16 +44,17 @@ func TestCommandsCallTheAPI(t *testing.T) {
 			out: "id: \"0190aaaa-0000-7000-8000-000000000001\"\nbuild_number: B1\ncurrent_state: 0\nstatus: pending\nami_id: null\nbuild_metadata:\n  k: 1.10\n"},
 		{line: "build list --status failed --platform aws --limit 5 -q", call: "GET /builds?limit=5&platform_id=aws&status=failed", answer: `[{"id":"b1"},{"id":"b2"}]`, out: "b1\nb2\n"},
 		{line: "build get --build-id B1 -q", call: "GET /builds/B1", answer: `{"id":"b1"}`, out: "b1\n"},
-		{line: "build update b1 --current-state 300 --ami-id a", call: "PUT /builds/b1", body: `{"ami_id":"a","current_state":30}`, answer: `{"id":"b1"}`, out: "id\tb1\n", err: "State 300 is recorded as 30.\nUpdated build b1.\n"},
+		{line: "build update b1 --current-state 300 --ami-id a", call: "PUT /builds/b1", body: `{"ami_id":"a","current_state":30}`, answer: `{"id":"b1"}`, out: "id\tb1\n", err: "warning: state 300 is recorded as 30\nUpdated build b1.\n"},
 		{line: "build add-state b1 --state 25 --status 'Packer started'", call: "POST /builds/b1/state", body: `{"state_code":25,"status":"Packer started"}`, answer: aReport, out: "id\tr1\nstate_code\t25\nstatus\tin_progress\n", err: "Recorded.\n"},
 		{line: "builds update-state --build-id b1 --state-code TESTING --message m -q", call: "POST /builds/b1/state", body: `{"message":"m","state_name":"TESTING"}`, answer: aReport, out: "r1\n"},
-		{line: "build update-state --build-id b1 --state-code 999 --message m", call: "POST /builds/b1/state", body: `{"message":"m","state_code":100,"status":"completed"}`, answer: aReport, out: "id\tr1\nstate_code\t25\nstatus\tin_progress\n", err: "State 999 is recorded as 100, completed.\nRecorded.\n"},
-		{line: "build update-state --build-id b1 --state-code -1 --message m -q", call: "POST /builds/b1/failure", body: `{"error_message":"m"}`, answer: `{"id":"f1"}`, out: "f1\n"},
+		{line: "build update-state --build-id b1 --state-code 999 --message m", call: "POST /builds/b1/state", body: `{"message":"m","state_code":100,"status":"completed"}`, answer: aReport, out: "id\tr1\nstate_code\t25\nstatus\tin_progress\n", err: "warning: state 999 is recorded as 100, completed\nRecorded.\n"},
+		{line: "build update-state --build-id b1 --state-code -1 --message m -q", call: "POST /builds/b1/failure", body: `{"error_message":"m"}`, answer: `{"id":"f1"}`, out: "f1\n", err: "warning: state -1 is recorded as a failure at the current state\n"},
 		{line: "state update b1 --state 42 --strict -q", call: "POST /builds/b1/state", body: `{"state_code":42}`, answer: aReport, out: "r1\n", err: "warning: state 42 is not a multiple of 5\n"},
 		{line: "state get b1", call: "GET /builds/b1/state", answer: `{"history":[],"status":"failed","current_state":5}`, out: "current_state\t5\nstatus\tfailed\nhistory\t[]\n"},
 		{line: "build record-failure b1 --state 50 --error e --retryable -q", call: "POST /builds/b1/failure", body: `{"error_message":"e","is_retryable":true,"state_code":50}`, answer: `{"id":"f1"}`, out: "f1\n"},
 		{line: "failure record b1 --error e --code C --component x -q", call: "POST /builds/b1/failure", body: `{"component":"x","error_code":"C","error_message":"e"}`, answer: `{"id":"f1"}`, out: "f1\n"},
-		{line: "build history b1", call: "GET /builds/b1/states?limit=1000", answer: `[{"state_code":5,"status":"completed","attempt":1}]`, out: "5\tcompleted\t1\t\t\t\n"},
+		{line: "build states b1", call: "GET /builds/b1/states?limit=1000", answer: `[{"state_code":5,"status":"completed","attempt":1}]`, out: "5\tcompleted\t1\t\t\t\n"},
+		{line: "build history b1", call: "GET /builds/b1/history?limit=100", answer: `[{"seq":1,"kind":"created","actor":"ada","attempt":1}]`, out: "1\t\tcreated\tada\t1\t\t\n"},
 		{line: "build failures b1 -o json", call: "GET /builds/b1/failures?limit=1000", answer: `[]`, out: "[]\n"},
 
 		{line: "dashboard summary", call: "GET /dashboard/summary", answer: `{"total_builds":2,"platforms":{"aws":1}}`, out: "total_builds\t2\nplatforms\t{\"aws\":1}\n"},
@@ -84,7 +85,7 @@ func TestBuildCreateReportsItsStartState(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, map[string]reply{"POST /builds": {status: 201, body: `{"id":"b1"}`}, "POST /builds/b1/state": {body: `{}`}})
 	got := newSession(t, srv.URL).run(argv("build create --name n --start-state 200 -q")...)
-	check(t, result{Out: "b1\n"}, got)
+	check(t, result{Out: "b1\n", Err: "warning: state 200 is recorded as 20\n"}, got)
 	check(t, []seen{{"POST /builds", `{"build_number":"n"}`, "k"}, {"POST /builds/b1/state", `{"state_code":20,"status":"in_progress"}`, "k"}}, srv.seen)
 }
 
@@ -170,7 +171,7 @@ func TestErrorsAndExitCodes(t *testing.T) {
 		"unknown flag, as JSON":    {line: "build list -o json --colour", want: result{2, "", `{"error":{"code":"usage","detail":"unknown flag: --colour","next_steps":["Run 'bldst build list --help' for usage."]}}` + "\n"}},
 		"missing flags":            {line: "platform create", want: result{2, "", "error: missing --name, --cloud-provider\nRun 'bldst platform create --help' for usage.\n"}},
 		"missing argument":         {line: "platform get", want: result{2, "", "error: missing ID\nRun 'bldst platform get --help' for usage.\n"}},
-		"unknown output format":    {line: "platform list -o xml", want: result{2, "", "error: unknown output format \"xml\": use table, json or yaml\nRun 'bldst platform list --help' for usage.\n"}},
+		"unknown output format":    {line: "platform list -o xml", want: result{2, "", "error: unknown output format \"xml\": use table, json, yaml or env\nRun 'bldst platform list --help' for usage.\n"}},
 		"a state out of range":     {line: "build add-state b --state 150", want: result{2, "", "error: state 150 is out of range: use 0 to 100 (200, 300 … 900, 999 and -1 of the Jenkins library are translated)\n"}},
 		"the local system missing": {line: "local", want: result{1, "", "error: this bldst was built without the local system\n"}},
 	} {

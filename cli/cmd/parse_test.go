@@ -126,12 +126,12 @@ func TestStateCodes(t *testing.T) {
 		{in: "42", want: stateCode{Code: 42}},
 		{in: "100", want: stateCode{Code: 100}},
 		{in: "PROVISIONING", want: stateCode{Name: "PROVISIONING"}},
-		{in: "999", want: stateCode{Code: 100, Completed: true, Note: "State 999 is recorded as 100, completed."}},
-		{in: "-1", want: stateCode{Failed: true, Note: "State -1 is recorded as a failure at the current state."}},
-		{in: "300", want: stateCode{Code: 30, Note: "State 300 is recorded as 30."}},
-		{in: "900", want: stateCode{Code: 90, Note: "State 900 is recorded as 90."}},
-		{in: "100", perMille: true, want: stateCode{Code: 10, Note: "State 100 is recorded as 10."}},
-		{in: "50", perMille: true, want: stateCode{Code: 5, Note: "State 50 is recorded as 5."}},
+		{in: "999", want: stateCode{Code: 100, Completed: true, Note: "state 999 is recorded as 100, completed"}},
+		{in: "-1", want: stateCode{Failed: true, Note: "state -1 is recorded as a failure at the current state"}},
+		{in: "300", want: stateCode{Code: 30, Note: "state 300 is recorded as 30"}},
+		{in: "900", want: stateCode{Code: 90, Note: "state 900 is recorded as 90"}},
+		{in: "100", perMille: true, want: stateCode{Code: 10, Note: "state 100 is recorded as 10"}},
+		{in: "50", perMille: true, want: stateCode{Code: 5, Note: "state 50 is recorded as 5"}},
 		{in: "0", perMille: true, want: stateCode{}},
 		{in: "42", perMille: true, err: true},
 		{in: "150", err: true}, {in: "101", err: true}, {in: "1000", err: true}, {in: "-2", err: true},
@@ -147,7 +147,7 @@ func TestStateCodes(t *testing.T) {
 
 func TestLoginAndLocalParse(t *testing.T) {
 	t.Parallel()
-	check(t, `{"Username":"u","Password":"p","Stdin":false}`, parse(t, newLogin, argv("-u u -p p")...))
+	check(t, `{"IDM":false,"Username":"u","Password":"p","Stdin":false}`, parse(t, newLogin, argv("-u u -p p")...))
 	check(t, `error: --password and --password-stdin exclude each other`, parse(t, newLogin, argv("--password p --password-stdin")...))
 	check(t, `{"Port":8080,"Data":""}`, parse(t, newLocal))
 	check(t, `{"Port":0,"Data":"d"}`, parse(t, newLocal, argv("--port 0 --data d")...))

@@ -42,7 +42,7 @@ credential through 'bldst auth set-key', 'bldst auth login' or BLDST_API_KEY.
 Results go to standard output, everything else to standard error.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage or input; 4 not signed in or not
-allowed; 5 the API cannot be reached.`,
+allowed; 5 the API cannot be reached; 130 interrupted.`,
 		Example: `  bldst config set-url http://localhost:8080
   bldst auth set-key dev-key-12345
   bldst build create --platform aws-commercial --os rhel-9.3 --type base --id 2024.02.001
@@ -51,13 +51,17 @@ allowed; 5 the API cannot be reached.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return f.checkOutput() },
+		Args:              cobra.ArbitraryArgs,
+		RunE:              help,
 	}
 	root.SetVersionTemplate("bldst {{.Version}}\n")
 	root.SetFlagErrorFunc(plainFlagError)
 	f.rootFlags(root)
 	root.AddCommand(
 		newConfig(f), newAuth(f), newHealth(f), newDashboard(f),
-		newBuild(f), newState(f), newFailure(f),
+		newBuild(f), newState(f), newFailure(f), newArtifact(f), newVariable(f), newResumeRequest(f), newJob(f),
+		newStateCode(f), newResumableState(f), newPolicy(f), newCI(f), newSubscription(f), newDelivery(f), newWindow(f),
+		newUser(f), newToken(f), newAudit(f), newBreaker(f), newMetrics(f),
 		newLocal(f, runLocal), newBootstrap(f, runBootstrap), newVersion(f),
 	)
 	for _, n := range nouns {
@@ -69,17 +73,24 @@ allowed; 5 the API cannot be reached.`,
 
 func (f *Factory) rootFlags(root *cobra.Command) {
 	fs := root.PersistentFlags()
-	fs.StringVarP(&f.flags.output, "output", "o", "table", "how to print the result: table, json or yaml")
-	fs.StringVar(&f.flags.output, "format", "table", "")
+	fs.StringVarP(&f.flags.output, "output", "o", "", "how to print the result: table, json, yaml or env (lines for a shell)")
+	fs.StringVar(&f.flags.output, "format", "", "")
+	fs.StringSliceVar(&f.flags.fields, "json", nil, "print these `members` of the result as JSON, e.g. id,status")
+	fs.StringVar(&f.flags.jq, "jq", "", "print what this jq `expression` makes of the result")
 	fs.StringVar(&f.flags.config, "config", "", "settings `file` (default ~/.bldst.yaml)")
 	fs.StringVar(&f.flags.apiURL, "api-url", "", "`URL` of the API (default BLDST_API_URL, then the settings)")
 	fs.BoolVarP(&f.flags.quiet, "quiet", "q", false, "print ids only, and no messages")
 	fs.BoolVarP(&f.flags.verbose, "verbose", "v", false, "tell every call of the API")
 	_ = fs.MarkHidden("format") // the older name of --output
-	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json", "yaml", "env"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func (f *Factory) checkOutput() error {
+	if f.flags.jq != "" {
+		if err := print.CheckQuery(f.flags.jq); err != nil {
+			return err
+		}
+	}
 	_, err := print.ParseFormat(f.flags.output)
 	return err
 }
@@ -107,13 +118,16 @@ func newGroup(use, short string, aliases ...string) *cobra.Command {
 		Use: use, Short: short, Aliases: aliases,
 		DisableFlagsInUseLine: true,
 		Args:                  cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := noSuchCommand(cmd, args); err != nil {
-				return err
-			}
-			return cmd.Help()
-		},
+		RunE:                  help,
 	}
+}
+
+// help prints the help of a command that only holds others.
+func help(cmd *cobra.Command, args []string) error {
+	if err := noSuchCommand(cmd, args); err != nil {
+		return err
+	}
+	return cmd.Help()
 }
 
 // noSuchCommand returns the usage error of arguments that name no command.

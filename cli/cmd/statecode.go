@@ -3,8 +3,8 @@ package cmd
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -21,11 +21,15 @@ type stateCode struct {
 	Note      string // what was translated
 }
 
-var wholeNumber = regexp.MustCompile(`^[+-]?\d+$`)
+// wholeNumber reports whether s is nothing but digits, with or without a sign.
+func wholeNumber(s string) bool {
+	s = strings.TrimLeft(s, "+-")
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
 
 // parseStateCode reads s. With perMille, every number counts to 1000.
 func parseStateCode(s string, perMille bool) (stateCode, error) {
-	if !wholeNumber.MatchString(s) {
+	if !wholeNumber(s) {
 		if _, err := strconv.ParseFloat(s, 64); err == nil || s == "" {
 			return stateCode{}, fmt.Errorf("state %q must be a whole number from 0 to 100, or a name", s)
 		}
@@ -36,11 +40,11 @@ func parseStateCode(s string, perMille bool) (stateCode, error) {
 	case err != nil:
 		return stateCode{}, outOfRange(s)
 	case n == 999:
-		return stateCode{Code: 100, Completed: true, Note: "State 999 is recorded as 100, completed."}, nil
+		return stateCode{Code: 100, Completed: true, Note: "state 999 is recorded as 100, completed"}, nil
 	case n == -1:
-		return stateCode{Failed: true, Note: "State -1 is recorded as a failure at the current state."}, nil
+		return stateCode{Failed: true, Note: "state -1 is recorded as a failure at the current state"}, nil
 	case perMille && n > 0 && n <= 1000 && n%10 == 0, n > 100 && n <= 900 && n%100 == 0:
-		return stateCode{Code: n / 10, Note: fmt.Sprintf("State %d is recorded as %d.", n, n/10)}, nil
+		return stateCode{Code: n / 10, Note: fmt.Sprintf("state %d is recorded as %d", n, n/10)}, nil
 	case n == 0, !perMille && n > 0 && n <= 100:
 		return stateCode{Code: n}, nil
 	default:
@@ -76,7 +80,7 @@ func (f *Factory) code(o stateFlags) (stateCode, error) {
 		return stateCode{}, &badInput{err}
 	}
 	if c.Note != "" {
-		f.say("%s", c.Note)
+		f.warn("%s", c.Note)
 	}
 	if o.Strict && c.Code%5 != 0 {
 		f.warn("state %d is not a multiple of 5", c.Code)

@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode"
-	"unicode/utf8"
 )
 
 // A Format is how a result is written.
@@ -21,6 +21,7 @@ const (
 	Table Format = "table"
 	JSON  Format = "json"
 	Yaml  Format = "yaml"
+	Env   Format = "env" // lines for a shell to source
 )
 
 // ParseFormat returns the format called s; "" means Table.
@@ -28,25 +29,35 @@ func ParseFormat(s string) (Format, error) {
 	switch f := Format(strings.ToLower(s)); f {
 	case "":
 		return Table, nil
-	case Table, JSON, Yaml:
+	case Table, JSON, Yaml, Env:
 		return f, nil
 	default:
-		return "", fmt.Errorf("unknown output format %q: use table, json or yaml", s)
+		return "", fmt.Errorf("unknown output format %q: use table, json, yaml or env", s)
 	}
 }
 
 // A Printer writes results to one stream.
 type Printer struct {
 	Out    io.Writer
-	TTY    bool // align tables and write their headers
+	TTY    bool // a person reads: fit the width, say times as people do
+	Width  int  // of the terminal, 0 if it is not known
+	Colour bool
 	Format Format
-	Quiet  bool // of a table: ids only
+	Header bool             // write tables with headers even if nobody reads
+	Fields []string         // of JSON: only these members
+	JQ     string           // what this jq expression makes of the result
+	Now    func() time.Time // default time.Now
+	Quiet  bool             // of a table: ids only
+	Key    string           // the member that Quiet prints; default "id"
 
 	// Nested are the columns of lists inside objects, by the list's name, on a
 	// terminal. No columns leave the member out, be it a list or not; a list
 	// that is not named has all.
 	Nested map[string][]string
 }
+
+// people reports whether tables are written for people.
+func (p *Printer) people() bool { return p.TTY || p.Header }
 
 // Object writes one object: a row per member. Columns, if any, are the members
 // that come first.
@@ -86,16 +97,34 @@ func (p *Printer) List(items []json.RawMessage, columns ...string) error {
 			}
 			continue
 		}
-		rows = append(rows, row(v, columns))
+		rows = append(rows, p.row(v, columns))
 	}
 	if p.Quiet {
 		return nil
 	}
-	return p.table(headers(columns), rows)
+	return p.table(titles(columns), rows)
 }
 
-// Rows writes rows of cells that are no JSON, e.g. names and values.
-func (p *Printer) Rows(rows [][]string) error { return p.table(nil, rows) }
+// Union returns one object with the members of both; of those in both, the
+// ones of first.
+func Union(first, second json.RawMessage) (json.RawMessage, error) {
+	a, err := parse(first)
+	if err != nil {
+		return nil, err
+	}
+	b, err := parse(second)
+	if err != nil {
+		return nil, err
+	}
+	out, _ := a.([]member)
+	more, _ := b.([]member)
+	for _, m := range more {
+		if _, both := find(out, m.name); !both {
+			out = append(out, m)
+		}
+	}
+	return json.RawMessage(compact(out)), nil
+}
 
 // ID returns the member "id" of an object, "" when there is none.
 func ID(raw json.RawMessage) string {
@@ -107,7 +136,11 @@ func ID(raw json.RawMessage) string {
 
 func (p *Printer) id(v any) error {
 	obj, _ := v.([]member)
-	if id, ok := find(obj, "id"); ok {
+	key := p.Key
+	if key == "" {
+		key = "id"
+	}
+	if id, ok := find(obj, key); ok {
 		return p.line(cell(id))
 	}
 	return nil
@@ -118,9 +151,19 @@ func (p *Printer) line(s string) error {
 	return err
 }
 
-// raw writes JSON as it was sent, but indented, or as YAML.
-func (p *Printer) raw(raw json.RawMessage) error {
-	if p.Format == Yaml {
+// raw writes JSON as it was sent but indented, or what the printer makes of it.
+func (p *Printer) raw(raw json.RawMessage) (err error) {
+	if len(p.Fields) > 0 {
+		if raw, err = only(raw, p.Fields); err != nil {
+			return err
+		}
+	}
+	switch {
+	case p.JQ != "":
+		return p.query(raw)
+	case p.Format == Env:
+		return p.env(raw)
+	case p.Format == Yaml:
 		s, err := YAML(raw)
 		if err != nil {
 			return err
@@ -133,7 +176,7 @@ func (p *Printer) raw(raw json.RawMessage) error {
 		return err
 	}
 	b.WriteByte('\n')
-	_, err := b.WriteTo(p.Out)
+	_, err = b.WriteTo(p.Out)
 	return err
 }
 
@@ -152,14 +195,14 @@ func (p *Printer) members(obj []member, first []string) error {
 	rows := [][]string{}
 	var lists []member
 	for _, m := range inOrder(obj, first) {
-		if columns, known := p.Nested[m.name]; known && len(columns) == 0 && p.TTY {
+		if columns, known := p.Nested[m.name]; known && len(columns) == 0 && p.people() {
 			continue
 		}
-		if list, ok := m.value.([]any); ok && p.TTY && objects(list) {
+		if list, ok := m.value.([]any); ok && p.people() && objects(list) {
 			lists = append(lists, m)
 			continue
 		}
-		if text := cell(m.value); text != "" || !p.TTY {
+		if text := p.member(m); text != "" || !p.people() {
 			rows = append(rows, []string{m.name, text})
 		}
 	}
@@ -209,12 +252,22 @@ func (p *Printer) nested(title string, list []any) error {
 	}
 	rows := [][]string{}
 	for _, e := range list {
-		rows = append(rows, row(e, columns))
+		rows = append(rows, p.row(e, columns))
 	}
 	if err := p.line("\n" + title + ":"); err != nil {
 		return err
 	}
-	return p.table(headers(columns), rows)
+	return p.table(titles(columns), rows)
+}
+
+// member returns the value of m; for a person, a time with how long that is
+// ago.
+func (p *Printer) member(m member) string {
+	s := cell(m.value)
+	if ago := p.ago(m.name, s); p.TTY && ago != s {
+		return s + " (" + ago + ")"
+	}
+	return s
 }
 
 // used returns the members that any object of list has a value for.
@@ -232,7 +285,7 @@ func used(list []any) []string {
 	return columns
 }
 
-func headers(columns []string) []string {
+func titles(columns []string) []string {
 	out := make([]string, len(columns))
 	for i, c := range columns {
 		out[i] = strings.ToUpper(strings.ReplaceAll(c, "_", " "))
@@ -240,7 +293,7 @@ func headers(columns []string) []string {
 	return out
 }
 
-func row(v any, columns []string) []string {
+func (p *Printer) row(v any, columns []string) []string {
 	obj, ok := v.([]member)
 	if !ok {
 		return []string{cell(v)}
@@ -249,6 +302,9 @@ func row(v any, columns []string) []string {
 	for i, c := range columns {
 		value, _ := find(obj, c)
 		out[i] = cell(value)
+		if p.TTY {
+			out[i] = p.ago(c, out[i])
+		}
 	}
 	return out
 }
@@ -264,6 +320,11 @@ func cell(v any) string {
 	default:
 		s = compact(v)
 	}
+	return clean(s)
+}
+
+// clean returns s on one line, without what a terminal would obey.
+func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\r' || r == '\t':
@@ -274,44 +335,4 @@ func cell(v any) string {
 			return r
 		}
 	}, s)
-}
-
-// table writes rows aligned under headers, or tab-separated without headers
-// when nobody is looking.
-func (p *Printer) table(headers []string, rows [][]string) error {
-	if !p.TTY {
-		for _, r := range rows {
-			if err := p.line(strings.Join(r, "\t")); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if headers != nil {
-		rows = append([][]string{headers}, rows...)
-	}
-	widths := widths(rows)
-	for _, r := range rows {
-		var b strings.Builder
-		for i, c := range r {
-			b.WriteString(c + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+2))
-		}
-		if err := p.line(strings.TrimRight(b.String(), " ")); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func widths(rows [][]string) []int {
-	var out []int
-	for _, r := range rows {
-		for i, c := range r {
-			if i == len(out) {
-				out = append(out, 0)
-			}
-			out[i] = max(out[i], utf8.RuneCountInString(c))
-		}
-	}
-	return out
 }

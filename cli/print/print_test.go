@@ -29,7 +29,7 @@ func TestList(t *testing.T) {
 		"tab-separated, piped":  {Printer{Format: Table}, "b1\tin_progress\t25\nb-two\tévil[2J tab\t100\n"},
 		"ids when quiet":        {Printer{TTY: true, Format: Table, Quiet: true}, "b1\nb-two\n"},
 		"json as it was sent":   {Printer{Format: JSON, Quiet: true}, "[\n  {\n    \"id\": \"b1\",\n    \"status\": \"in_progress\",\n    \"current_state\": 25,\n    \"note\": null\n  },\n  {\n    \"id\": \"b-two\",\n    \"status\": \"évil\\u001b[2J\\ttab\",\n    \"current_state\": 100\n  }\n]\n"},
-		"yaml":                  {Printer{Format: Yaml}, "- id: b1\n  status: in_progress\n  current_state: 25\n  note: null\n- id: b-two\n  status: \"évil\\u001b[2J\\ttab\"\n  current_state: 100\n"},
+		"yaml":                  {Printer{Format: Yaml}, "- id: b1\n  status: in_progress\n  current_state: 25\n  note: null\n- id: b-two\n  status: \"évil\\x1b[2J\\ttab\"\n  current_state: 100\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,84 +1,61 @@
 package print
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/goccy/go-yaml"
 )
 
-// YAML returns JSON as block-style YAML. It is written by hand because the
-// values must survive: every string that another reader could take for
-// something else (1e3, yes, 2024-01-01) is quoted as in JSON, which YAML
-// reads, and numbers stay as they were written.
+// YAML returns JSON as block-style YAML, in the order it was sent and with its
+// numbers as they were written.
 func YAML(raw []byte) (string, error) {
 	v, err := parse(raw)
 	if err != nil {
 		return "", err
 	}
-	var b strings.Builder
-	writeYAML(&b, v, 0)
-	return b.String(), nil
+	out, err := yaml.MarshalWithOptions(yamlValue(v), yaml.IndentSequence(false))
+	return string(out), err
 }
 
-// writeYAML writes v and a line end. The cursor is behind the place where v
-// may begin, at column indent for a list or an object.
-func writeYAML(b *strings.Builder, v any, indent int) {
-	pad := strings.Repeat(" ", indent)
+// A literal is written as it is. It implements yaml.BytesMarshaler.
+type literal string
+
+func (l literal) MarshalYAML() ([]byte, error) { return []byte(l), nil }
+
+func yamlValue(v any) any {
 	switch v := v.(type) {
 	case []any:
+		out := make([]any, len(v))
 		for i, e := range v {
-			if i > 0 {
-				b.WriteString(pad)
-			}
-			b.WriteString("- ")
-			writeYAML(b, e, indent+2)
+			out[i] = yamlValue(e)
 		}
-		if len(v) == 0 {
-			b.WriteString("[]\n")
-		}
+		return out
 	case []member:
+		out := make(yaml.MapSlice, len(v))
 		for i, m := range v {
-			if i > 0 {
-				b.WriteString(pad)
-			}
-			b.WriteString(scalar(m.name) + ":")
-			writeMember(b, m.value, indent)
+			out[i] = yaml.MapItem{Key: m.name, Value: yamlValue(m.value)}
 		}
-		if len(v) == 0 {
-			b.WriteString("{}\n")
-		}
+		return out
 	case string:
-		b.WriteString(scalar(v) + "\n")
+		return scalar(v)
+	case nil, bool:
+		return v
 	default:
-		b.WriteString(compact(v) + "\n")
+		return literal(compact(v))
 	}
 }
 
-// writeMember writes the value of a member, on the next line if it has parts.
-func writeMember(b *strings.Builder, v any, indent int) {
-	list, isList := v.([]any)
-	obj, isObj := v.([]member)
-	switch {
-	case isList && len(list) > 0:
-		b.WriteString("\n" + strings.Repeat(" ", indent))
-		writeYAML(b, v, indent)
-	case isObj && len(obj) > 0:
-		b.WriteString("\n" + strings.Repeat(" ", indent+2))
-		writeYAML(b, v, indent+2)
-	default:
-		b.WriteByte(' ')
-		writeYAML(b, v, indent)
+// scalar returns s as the library writes it, or quoted as in JSON where some
+// reader could take it for anything but a string (1e3, yes, 2024-01-01).
+func scalar(s string) any {
+	if s == "" || reserved[strings.ToLower(s)] || !letter(s[0]) || strings.Trim(s, plainBytes) != "" || strings.HasSuffix(s, " ") {
+		return literal(quote(s))
 	}
+	return s
 }
 
-var (
-	plain    = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_./@-]*( [A-Za-z0-9_./@-]+)*$`)
-	reserved = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null)$`)
-)
+const plainBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./@- "
 
-// scalar returns s plain if no reader can take it for anything but a string.
-func scalar(s string) string {
-	if plain.MatchString(s) && !reserved.MatchString(s) {
-		return s
-	}
-	return quote(s)
-}
+func letter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+var reserved = map[string]bool{"y": true, "n": true, "yes": true, "no": true, "on": true, "off": true, "true": true, "false": true, "null": true}

@@ -24,6 +24,8 @@ type Streams struct {
 	InTTY  bool // a person can be asked
 	OutTTY bool // a person reads: align tables
 
+	Width func() int // of the terminal Out is, 0 if it is none; nil: not known
+
 	// Hidden reads a line from the terminal without showing it; Restore makes
 	// the terminal show what is typed again when that was broken off.
 	Hidden  func() (string, error)
@@ -42,6 +44,13 @@ func System() *Streams {
 		Err:    os.Stderr,
 		InTTY:  term.IsTerminal(stdin),
 		OutTTY: term.IsTerminal(int(os.Stdout.Fd())),
+		Width: func() int {
+			w, _, err := term.GetSize(int(os.Stdout.Fd()))
+			if err != nil {
+				return 0
+			}
+			return w
+		},
 		Hidden: func() (string, error) {
 			b, err := term.ReadPassword(stdin)
 			return string(b), err

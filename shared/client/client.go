@@ -39,6 +39,10 @@ type Options struct {
 	Retry     Retry
 	NewID     id.Source  // of Idempotency-Key; default id.New
 	Trace     func(Call) // called after every try
+
+	// Warn is told the text of every Warning header of an answer: what the
+	// service did not understand, or understood otherwise.
+	Warn func(string)
 }
 
 // A Call is one try of one request, as told to Options.Trace. It holds no
@@ -81,6 +85,9 @@ func New(o Options) (*Client, error) {
 	}
 	if o.Trace == nil {
 		o.Trace = func(Call) {}
+	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
 	}
 	o.Retry = o.Retry.withDefaults()
 	hc := http.Client{}
@@ -238,6 +245,9 @@ func (c *Client) try(ctx context.Context, k call) (*Response, error) {
 	}
 	req.Header = k.header.Clone()
 	req.Header.Set("Accept", "application/json")
+	if req.Header.Get("Prefer") == "" { // what is not understood is refused, not passed over
+		req.Header.Set("Prefer", "handling=strict")
+	}
 	req.Header.Set("User-Agent", c.o.UserAgent)
 	c.authorize(req.Header)
 	resp, err := c.http.Do(req)
@@ -251,6 +261,9 @@ func (c *Client) try(ctx context.Context, k call) (*Response, error) {
 	}
 	if len(body) > maxBody {
 		return nil, errTooLarge
+	}
+	for _, text := range warnings(resp.Header) {
+		c.o.Warn(text)
 	}
 	return &Response{Status: resp.StatusCode, Header: resp.Header, Body: body, RequestID: requestID(resp.Header)}, nil
 }

@@ -321,3 +321,28 @@ func TestNewRefusesASecretThatIsNoHeader(t *testing.T) {
 		t.Errorf("err = %v, want one that does not repeat the key", err)
 	}
 }
+
+func TestWarningsAreTold(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if got := r.Header.Get("Prefer"); got != "handling=strict" {
+			t.Errorf("Prefer: %q, want handling=strict", got)
+		}
+		w.Header().Add("Warning", `299 - "status \"done-ish\" is no status, it is kept as the message"`)
+		w.Header().Add("Warning", `299 bldst "first, with a comma" "Sat, 28 Nov 2026 21:00:00 GMT", 199 - "second"`)
+		w.Header().Add("Warning", `not a warning`)
+	}))
+	defer srv.Close()
+	var told []string
+	c, err := New(Options{BaseURL: srv.URL, Warn: func(s string) { told = append(told, s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Do(t.Context(), "GET", "/x", nil, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{`status "done-ish" is no status, it is kept as the message`, "first, with a comma", "second"}
+	if d := cmp.Diff(want, told); d != "" {
+		t.Error(d)
+	}
+}
