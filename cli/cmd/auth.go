@@ -12,7 +12,7 @@ import (
 
 func newAuth(f *Factory) *cobra.Command {
 	group := newGroup("auth", "Sign in and out, or set an API key")
-	group.AddCommand(newLogin(f, runLogin), newIDMLogin(f, runLogin), newLogout(f, runLogout), newSetKey(f, runSetKey), newClearKey(f, runClearKey))
+	group.AddCommand(newLogin(f, runLogin), newIDMLogin(f, runLogin), newLogout(f, runLogout), newSetKey(f, runSetKey), newClearKey(f, runClearKey), newAuthStatus(f, runAuthStatus))
 	return group
 }
 
@@ -68,7 +68,7 @@ func (f *Factory) readSecret(ctx context.Context, prompt, nothing string) (strin
 
 // store keeps a credential and says where.
 func (f *Factory) store(entry, secret, name string) error {
-	s, err := f.Settings()
+	s, err := f.newSettings()
 	if err != nil {
 		return err
 	}
@@ -115,6 +115,9 @@ func (f *Factory) forget(entry, name, variable string) error {
 	}
 	if err := s.ClearSecret(entry); err != nil {
 		return err
+	}
+	if entry == settings.Token {
+		s.ForgetLogin()
 	}
 	f.say("The %s is forgotten.", name)
 	if s.Env(variable) != "" {

@@ -17,6 +17,7 @@ type loginOptions struct {
 	Username string
 	Password string
 	Stdin    bool // read the password from standard input
+	Once     bool // do not keep the password
 }
 
 // newIDMLogin is auth login with the account of the identity management.
@@ -48,6 +49,7 @@ API key does not.`,
 	fs := cmd.Flags()
 	fs.StringVarP(&o.Username, "username", "u", "", "user name")
 	fs.StringVarP(&o.Password, "password", "p", "", "password; others on this machine may see it, better be asked")
+	fs.BoolVar(&o.Once, "no-refresh", false, "keep the token only; sign in again when it has ended")
 	fs.BoolVar(&o.Stdin, "password-stdin", false, "read the password from standard input")
 	return cmd
 }
@@ -56,9 +58,35 @@ func runLogin(ctx context.Context, f *Factory, o loginOptions) error {
 	if err := f.askLogin(ctx, &o); err != nil {
 		return err
 	}
-	c, err := f.Anonymous(false)
+	token, err := f.signIn(ctx, o)
+	if problem.Is(err, problem.Unauthorized) {
+		return hint(err, "Check user name and password.")
+	}
 	if err != nil {
 		return err
+	}
+	if err := f.store(settings.Token, token, "token"); err != nil {
+		return err
+	}
+	s, err := f.newSettings()
+	if err != nil {
+		return err
+	}
+	if s.ForgetLogin(); !o.Once && !o.IDM && s.KeepLogin(o.Username, o.Password) == nil {
+		f.say("The login refreshes by itself until 'bldst auth logout'.")
+	}
+	f.say("Signed in as %s.", o.Username)
+	if s.APIKey() != "" {
+		f.warn("an API key is set as well and is used first; 'bldst auth clear-key' forgets it")
+	}
+	return nil
+}
+
+// signIn returns a token for a user name and a password.
+func (f *Factory) signIn(ctx context.Context, o loginOptions) (string, error) {
+	c, err := f.Anonymous(false)
+	if err != nil {
+		return "", err
 	}
 	var answer struct {
 		AccessToken string `json:"access_token"`
@@ -68,22 +96,28 @@ func runLogin(ctx context.Context, f *Factory, o loginOptions) error {
 	} else {
 		err = c.Do(ctx, "POST", "/token", nil, url.Values{"username": {o.Username}, "password": {o.Password}}, &answer)
 	}
-	switch {
-	case problem.Is(err, problem.Unauthorized):
-		return hint(err, "Check user name and password.")
-	case err != nil:
-		return err
-	case answer.AccessToken == "":
-		return errors.New("the answer holds no token, is the URL right?")
+	if err == nil && answer.AccessToken == "" {
+		err = errors.New("the answer holds no token, is the URL right?")
 	}
-	if err := f.store(settings.Token, answer.AccessToken, "token"); err != nil {
-		return err
+	return answer.AccessToken, err
+}
+
+// refresh signs in again with what the last sign-in left in the keyring.
+func (f *Factory) refresh(ctx context.Context) (string, error) {
+	s, err := f.Settings()
+	if err != nil {
+		return "", err
 	}
-	f.say("Signed in as %s.", o.Username)
-	if s, err := f.Settings(); err == nil && s.APIKey() != "" {
-		f.warn("an API key is set as well and is used first; 'bldst auth clear-key' forgets it")
+	username, password, ok := s.Login()
+	if !ok || s.Where(settings.Token, "JWT_TOKEN") == "the environment" {
+		return "", errors.New("nothing to sign in with")
 	}
-	return nil
+	token, err := f.signIn(ctx, loginOptions{Username: username, Password: password})
+	if err != nil {
+		return "", err
+	}
+	_, err = s.SetSecret(settings.Token, token)
+	return token, err
 }
 
 // askLogin asks for what is missing.

@@ -35,7 +35,8 @@ type server struct {
 }
 
 type reply struct {
-	status int // 0: 200
+	status int    // 0: 200
+	wants  string // a credential that is answered with 200 instead
 	body   string
 	header map[string]string
 }
@@ -57,9 +58,14 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.seen = append(s.seen, seen{r.Method + " " + r.RequestURI, string(data), key})
 	s.mu.Unlock()
+	s.mu.Lock()
 	a, ok := s.answers[r.Method+" "+r.RequestURI]
+	s.mu.Unlock()
 	if !ok {
 		a = reply{status: 404, body: `{"detail":"Not Found","code":"not_found","request_id":"r-404"}`}
+	}
+	if a.wants != "" && a.wants == key {
+		a.status = 200
 	}
 	for k, v := range a.header {
 		w.Header().Set(k, v)
@@ -69,6 +75,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(a.status)
 	_, _ = io.WriteString(w, a.body)
+}
+
+// set changes an answer.
+func (s *server) set(call string, a reply) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers[call] = a
 }
 
 // memory is a keyring for tests.

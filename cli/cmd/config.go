@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"bldst/cli/print"
 	"bldst/cli/settings"
@@ -15,8 +16,8 @@ import (
 
 func newConfig(f *Factory) *cobra.Command {
 	group := newGroup("config", "Change and print the settings")
-	group.Long = "Change and print the settings, kept in ~/.bldst.yaml. The environment beats the\nfile: BLDST_API_URL, BLDST_API_KEY, BLDST_JWT_TOKEN, BLDST_TIMEOUT, BLDST_DEBUG;\nBUILDSTATE_ may stand for BLDST_."
-	group.AddCommand(newConfigSetURL(f, runConfigSetURL), newConfigGetURL(f, runConfigGetURL), newConfigShow(f, runConfigShow), newConfigReset(f, runConfigReset), newSetKey(f, runSetKey))
+	group.Long = "Change and print the settings, kept in ~/.bldst.yaml. The environment beats the\nfile: BLDST_API_URL, BLDST_API_KEY, BLDST_JWT_TOKEN, BLDST_TIMEOUT, BLDST_DEBUG;\nBUILDSTATE_ may stand for BLDST_.\n\nSettings of several deployments are profiles: 'bldst --profile NAME config set-url\nURL' makes one, kept in ~/.bldst.NAME.yaml. A profile named with --profile beats\nthe environment."
+	group.AddCommand(newConfigSetURL(f, runConfigSetURL), newConfigGetURL(f, runConfigGetURL), newConfigShow(f, runConfigShow), newConfigProfiles(f, runConfigProfiles), newConfigReset(f, runConfigReset), newSetKey(f, runSetKey))
 	return group
 }
 
@@ -36,7 +37,7 @@ func newConfigSetURL(f *Factory, work run[configSetURLOptions]) *cobra.Command {
 }
 
 func runConfigSetURL(_ context.Context, f *Factory, o configSetURLOptions) error {
-	s, err := f.Settings()
+	s, err := f.newSettings()
 	if err != nil {
 		return err
 	}
@@ -144,4 +145,28 @@ func runConfigReset(_ context.Context, f *Factory, _ noOptions) error {
 	}
 	f.say("Removed %s and the stored credentials.", path)
 	return nil
+}
+
+func newConfigProfiles(f *Factory, work run[noOptions]) *cobra.Command {
+	return &cobra.Command{
+		Use: "profiles", Short: "List the profiles there are", Args: positional(0),
+		Example: "  bldst config profiles",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return work(cmd.Context(), f, noOptions{}) },
+	}
+}
+
+func runConfigProfiles(_ context.Context, f *Factory, _ noOptions) error {
+	home, err := f.Home()
+	if err != nil {
+		return err
+	}
+	var items []json.RawMessage
+	for _, name := range settings.Profiles(home) {
+		raw, err := json.Marshal(map[string]string{"id": name, "file": filepath.Join(home, ".bldst."+name+".yaml")})
+		if err != nil {
+			return err
+		}
+		items = append(items, raw)
+	}
+	return f.Printer().List(items, "id", "file")
 }

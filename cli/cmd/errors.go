@@ -95,7 +95,7 @@ func (f *Factory) report(err error, args []string) {
 	if err == nil || errors.Is(err, errTold) {
 		return
 	}
-	e := describe(err)
+	e := f.describe(err)
 	if f.wantsJSON(args) {
 		enc := json.NewEncoder(f.Streams.Err)
 		enc.SetEscapeHTML(false)
@@ -157,7 +157,7 @@ func location(loc []any) string {
 }
 
 // describe says what err is and what to do next.
-func describe(err error) envelope {
+func (f *Factory) describe(err error) envelope {
 	e := envelope{Code: "error", Detail: err.Error()}
 	var u *usageError
 	var in *badInput
@@ -176,7 +176,7 @@ func describe(err error) envelope {
 	case errors.As(err, &ce):
 		e.Status, e.RequestID = ce.Status, ce.RequestID
 		e.Code, e.Detail = string(ce.Problem.Kind), detail(ce.Problem)
-		e.NextSteps = nextSteps(ce)
+		e.NextSteps = nextSteps(ce, f.signedBy)
 	case errors.As(err, &p):
 		e.Code, e.Detail = string(p.Kind), detail(p)
 	case errors.As(err, &broken):
@@ -205,14 +205,18 @@ func unreachable(un *client.Unreachable) (code string, steps []string) {
 	return "unreachable", []string{"Check the URL with 'bldst config get-url'; set another with 'bldst config set-url URL' or BLDST_API_URL."}
 }
 
-func nextSteps(e *client.Error) []string {
+func nextSteps(e *client.Error, signedBy string) []string {
 	switch {
 	case e.Problem.Kind == problem.Forbidden && strings.Contains(e.Problem.Detail, "Missing Authentication Token"):
 		return []string{"API Gateway knows no such path: check the URL and its stage with 'bldst config get-url'."}
+	case e.Problem.Kind == problem.Unauthorized && signedBy == "token":
+		return []string{"The sign-in has ended, or the user may not sign in any more: sign in again with 'bldst auth login'."}
+	case e.Problem.Kind == problem.Unauthorized && signedBy == "key":
+		return []string{"The API key is wrong or has ended: set another with 'bldst auth set-key KEY' or BLDST_API_KEY. 'bldst auth status' says where it comes from."}
 	case e.Problem.Kind == problem.Unauthorized:
 		return []string{"Set a key with 'bldst auth set-key KEY' or BLDST_API_KEY, or sign in with 'bldst auth login'."}
 	case e.Problem.Kind == problem.Forbidden:
-		return []string{"The credential does not allow this: use another one ('bldst auth set-key KEY' or BLDST_API_KEY)."}
+		return []string{"The credential does not allow this: 'bldst auth status' says what it may do; use another one ('bldst auth set-key KEY' or BLDST_API_KEY)."}
 	case e.Problem.Kind == problem.Unavailable && e.Problem.RetryAfter > 0:
 		return []string{fmt.Sprintf("Try again in %s.", e.Problem.RetryAfter)}
 	case e.Problem.Kind == problem.Unavailable:

@@ -9,6 +9,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -42,13 +43,15 @@ type Factory struct {
 	Bootstrap func(context.Context, BootstrapOptions) (string, error)
 
 	flags    rootFlags
-	started  bool // a command's work has begun: its errors are no usage errors
+	started  bool   // a command's work has begun: its errors are no usage errors
+	signedBy string // what the client signs in with: "key", "token" or ""
 	settings *settings.Settings
 }
 
 // rootFlags are the flags of every command.
 type rootFlags struct {
 	config  string
+	profile string
 	apiURL  string
 	output  string
 	fields  []string
@@ -60,8 +63,35 @@ type rootFlags struct {
 // A run does the work of a verb. The options are what argv said.
 type run[O any] func(context.Context, *Factory, O) error
 
-// Settings reads the settings, once.
+// Settings reads the settings, once. A file or a profile that was named with
+// the command must be there.
 func (f *Factory) Settings() (*settings.Settings, error) {
+	s, err := f.newSettings()
+	switch {
+	case err != nil || !s.Missing:
+		return s, err
+	case f.flags.config != "":
+		return nil, &badInput{fmt.Errorf("there is no settings file %s", f.flags.config)}
+	case f.flags.profile != "":
+		return nil, &badInput{f.noProfile()}
+	default:
+		return s, nil
+	}
+}
+
+func (f *Factory) noProfile() error {
+	text := fmt.Sprintf("there is no profile %s; make it with 'bldst --profile %s config set-url URL'", f.flags.profile, f.flags.profile)
+	if home, err := f.Home(); err == nil {
+		if names := settings.Profiles(home); len(names) > 0 {
+			text += "; there are " + strings.Join(names, ", ")
+		}
+	}
+	return errors.New(text)
+}
+
+// newSettings reads the settings as Settings does, but the file need not be
+// there: for commands that write it.
+func (f *Factory) newSettings() (*settings.Settings, error) {
 	if f.settings == nil {
 		s, err := settings.Open(f.settingsOptions())
 		if err != nil {
@@ -73,7 +103,7 @@ func (f *Factory) Settings() (*settings.Settings, error) {
 }
 
 func (f *Factory) settingsOptions() settings.Options {
-	return settings.Options{Path: f.flags.config, Env: f.Env, Home: f.Home, Keyring: f.Keyring, Note: func(s string) { f.warn("%s", s) }}
+	return settings.Options{Path: f.flags.config, Profile: f.flags.profile, Env: f.Env, Home: f.Home, Keyring: f.Keyring, Note: func(s string) { f.warn("%s", s) }}
 }
 
 // Client returns a client of the API with the user's credential.
@@ -83,8 +113,12 @@ func (f *Factory) Client() (*client.Client, error) {
 		return nil, err
 	}
 	o := client.Options{APIKey: s.APIKey(), Retry: f.Retry}
+	f.signedBy = "key"
 	if o.APIKey == "" {
-		o.Token = s.Token()
+		o.Token, o.Refresh, f.signedBy = s.Token(), f.refresh, "token"
+	}
+	if o.APIKey == "" && o.Token == "" {
+		f.signedBy = ""
 	}
 	return f.newClient(o)
 }

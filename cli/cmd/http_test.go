@@ -146,9 +146,9 @@ func TestErrorsAndExitCodes(t *testing.T) {
 		want   result
 	}{
 		"401": {line: "build get b", answer: reply{status: 401, body: `{"detail":"Authentication required. Use Bearer token or X-API-Key.","code":"unauthorized","request_id":"r1"}`},
-			want: result{4, "", "error: Authentication required. Use Bearer token or X-API-Key. (HTTP 401, request r1)\nSet a key with 'bldst auth set-key KEY' or BLDST_API_KEY, or sign in with 'bldst auth login'.\n"}},
+			want: result{4, "", "error: Authentication required. Use Bearer token or X-API-Key. (HTTP 401, request r1)\nThe API key is wrong or has ended: set another with 'bldst auth set-key KEY' or BLDST_API_KEY. 'bldst auth status' says where it comes from.\n"}},
 		"403": {line: "build get b", answer: reply{status: 403, body: `{"detail":"Read permission required"}`},
-			want: result{4, "", "error: Read permission required (HTTP 403)\nThe credential does not allow this: use another one ('bldst auth set-key KEY' or BLDST_API_KEY).\n"}},
+			want: result{4, "", "error: Read permission required (HTTP 403)\nThe credential does not allow this: 'bldst auth status' says what it may do; use another one ('bldst auth set-key KEY' or BLDST_API_KEY).\n"}},
 		"an unknown path of API Gateway": {line: "build get b", answer: reply{status: 403, body: `{"message":"Missing Authentication Token"}`},
 			want: result{4, "", "error: Missing Authentication Token (HTTP 403)\nAPI Gateway knows no such path: check the URL and its stage with 'bldst config get-url'.\n"}},
 		"404": {line: "build get b", answer: reply{status: 404, body: `{"detail":"Build not found"}`}, want: result{1, "", "error: Build not found (HTTP 404)\n"}},

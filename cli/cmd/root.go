@@ -78,6 +78,7 @@ func (f *Factory) rootFlags(root *cobra.Command) {
 	fs.StringSliceVar(&f.flags.fields, "json", nil, "print these `members` of the result as JSON, e.g. id,status")
 	fs.StringVar(&f.flags.jq, "jq", "", "print what this jq `expression` makes of the result")
 	fs.StringVar(&f.flags.config, "config", "", "settings `file` (default ~/.bldst.yaml)")
+	fs.StringVar(&f.flags.profile, "profile", "", "`name` of the settings to use, kept in ~/.bldst.NAME.yaml (default BLDST_PROFILE)")
 	fs.StringVar(&f.flags.apiURL, "api-url", "", "`URL` of the API (default BLDST_API_URL, then the settings)")
 	fs.BoolVarP(&f.flags.quiet, "quiet", "q", false, "print ids only, and no messages")
 	fs.BoolVarP(&f.flags.verbose, "verbose", "v", false, "tell every call of the API")

@@ -101,7 +101,7 @@ func TestLoginSession(t *testing.T) {
 	s := newSession(t, srv.URL)
 	delete(s.env, "BLDST_API_KEY")
 	s.tty, s.in = true, "admin\nadmin 123\n"
-	check(t, result{0, "", "User name: Password: \nThe token is in the keyring.\nSigned in as admin.\n"}, s.run("auth", "login"))
+	check(t, result{0, "", "User name: Password: \nThe token is in the keyring.\nThe login refreshes by itself until 'bldst auth logout'.\nSigned in as admin.\n"}, s.run("auth", "login"))
 	s.run("build", "list")
 	s.run("auth", "set-key", "k2")
 	s.run("build", "list")
@@ -115,7 +115,7 @@ func TestLoginSession(t *testing.T) {
 
 	s.tty, s.in = false, "pw\n"
 	got := s.run("auth", "login", "--username", "u", "--password-stdin")
-	check(t, result{0, "", "The token is in the keyring.\nSigned in as u.\nwarning: an API key is set as well and is used first; 'bldst auth clear-key' forgets it\n"}, got)
+	check(t, result{0, "", "The token is in the keyring.\nThe login refreshes by itself until 'bldst auth logout'.\nSigned in as u.\nwarning: an API key is set as well and is used first; 'bldst auth clear-key' forgets it\n"}, got)
 	check(t, result{2, "", "error: missing --password or --password-stdin\n"}, s.run("auth", "login", "--username", "u"))
 	check(t, result{2, "", "error: missing --username\n"}, s.run("auth", "login", "--password", "p"))
 }
@@ -137,4 +137,28 @@ func TestABrokenSettingsFileCanBeReset(t *testing.T) {
 	}
 	check(t, 0, s.run("config", "reset").Code)
 	check(t, 0, s.run("config", "show").Code)
+}
+
+func TestALoginRefreshesByItself(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, map[string]reply{"POST /token": {body: `{"access_token":"first"}`}, "GET /users/me": {status: 401, body: `{"detail":"Token has expired","code":"unauthorized"}`}})
+	s := newSession(t, srv.URL)
+	delete(s.env, "BLDST_API_KEY")
+	check(t, 0, s.run("auth", "login", "-u", "ada", "-p", "pw").Code)
+	srv.set("POST /token", reply{body: `{"access_token":"second"}`})
+	srv.set("GET /builds?limit=100", reply{status: 401, wants: "Bearer second", body: `[]`})
+	check(t, result{Out: "[]\n"}, s.run("build", "list", "-o", "json"))
+	check(t, "second", s.ring.(memory)["jwt_token"])
+
+	// One that cannot be refreshed says how to go on.
+	srv.set("POST /token", reply{status: 401, body: `{"detail":"Incorrect username or password","code":"unauthorized"}`})
+	got := s.run("user", "me")
+	check(t, 4, got.Code)
+	if !strings.Contains(got.Err, "sign in again with 'bldst auth login'") {
+		t.Errorf("stderr: %s", got.Err)
+	}
+
+	// After signing out nothing is left to refresh with.
+	check(t, 0, s.run("auth", "logout").Code)
+	check(t, memory{}, s.ring.(memory))
 }

@@ -24,6 +24,9 @@ const (
 	DefaultOSVersion = "default_os_version"
 )
 
+// login is the entry of the keyring that a sign-in refreshes itself with.
+const login = "login"
+
 var keys = []string{APIURL, APIKey, Token, DefaultPlatform, DefaultOSVersion}
 
 // prefixes of the environment's variables, the first one wins. Older documents
@@ -32,7 +35,8 @@ var prefixes = []string{"BLDST_", "BUILDSTATE_"}
 
 // Options say where to look.
 type Options struct {
-	Path    string                      // of the file; default: BLDST_CONFIG, then ~/.bldst.yaml
+	Path    string                      // of the file; default: BLDST_CONFIG, then that of the profile
+	Profile string                      // default: BLDST_PROFILE, then none, whose file is ~/.bldst.yaml
 	Env     func(string) (string, bool) // e.g. os.LookupEnv
 	Home    func() (string, error)      // e.g. os.UserHomeDir
 	Keyring Keyring                     // nil: there is none
@@ -42,7 +46,9 @@ type Options struct {
 // Settings are what was found. Nothing is asked of the keyring before a
 // credential is needed.
 type Settings struct {
-	Path string
+	Path    string
+	Profile string // "" for none
+	Missing bool   // there is no such file
 
 	o     Options
 	file  file
@@ -51,16 +57,9 @@ type Settings struct {
 
 // Open reads the settings file; a file that is not there is an empty one.
 func Open(o Options) (*Settings, error) {
-	s := &Settings{Path: o.Path, o: o}
-	if s.Path == "" {
-		s.Path = s.Env("CONFIG")
-	}
-	if s.Path == "" {
-		home, err := o.Home()
-		if err != nil {
-			return nil, fmt.Errorf("find the settings file (or use --config PATH): %w", err)
-		}
-		s.Path = filepath.Join(home, ".bldst.yaml")
+	s := &Settings{Path: o.Path, Profile: o.Profile, o: o}
+	if err := s.find(); err != nil {
+		return nil, err
 	}
 	switch {
 	case o.Keyring == nil:
@@ -72,10 +71,51 @@ func Open(o Options) (*Settings, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read the settings file: %w", err)
 	}
+	s.Missing = err != nil
 	if s.file, err = parseFile(data); err != nil {
 		return nil, &Broken{Path: s.Path, Err: err}
 	}
 	return s, nil
+}
+
+// find sets the profile and the path of its file.
+func (s *Settings) find() error {
+	if s.Path == "" && s.Profile == "" {
+		s.Path = s.Env("CONFIG")
+	}
+	if s.Profile == "" {
+		s.Profile = s.Env("PROFILE")
+	}
+	if strings.Trim(strings.ToLower(s.Profile), "abcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
+		return fmt.Errorf("the profile %q: a name has letters, digits, - and _ only", s.Profile)
+	}
+	if s.Path != "" {
+		return nil
+	}
+	home, err := s.o.Home()
+	if err != nil {
+		return fmt.Errorf("find the settings file (or use --config PATH): %w", err)
+	}
+	s.Path = filepath.Join(home, fileOf(s.Profile))
+	return nil
+}
+
+func fileOf(profile string) string {
+	if profile == "" {
+		return ".bldst.yaml"
+	}
+	return ".bldst." + profile + ".yaml"
+}
+
+// Profiles returns the names of the profiles that have a file.
+func Profiles(home string) []string {
+	names := []string{}
+	files, _ := filepath.Glob(filepath.Join(home, fileOf("*")))
+	for _, f := range files {
+		name := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(f), ".bldst."), ".yaml")
+		names = append(names, name)
+	}
+	return names
 }
 
 // Broken says that the settings file cannot be understood.
@@ -102,8 +142,15 @@ func (s *Settings) Env(names ...string) string {
 	return ""
 }
 
-// URL returns the API's address, "" when none is set.
-func (s *Settings) URL() string { return s.pick(APIURL, "API_URL", "URL") }
+// URL returns the API's address, "" when none is set. A profile that was named
+// with the command has its own or none, so that its credential goes nowhere
+// else.
+func (s *Settings) URL() string {
+	if s.o.Profile != "" {
+		return s.file.get(APIURL)
+	}
+	return s.pick(APIURL, "API_URL", "URL")
+}
 
 // Platform returns the default platform of new builds.
 func (s *Settings) Platform() string { return s.pick(DefaultPlatform, "PLATFORM") }
@@ -111,7 +158,12 @@ func (s *Settings) Platform() string { return s.pick(DefaultPlatform, "PLATFORM"
 // OSVersion returns the default OS version of new builds.
 func (s *Settings) OSVersion() string { return s.pick(DefaultOSVersion, "OS_VERSION") }
 
+// pick takes the environment before the file; of a profile that was named with
+// the command, the file before the environment.
 func (s *Settings) pick(key string, env ...string) string {
+	if v := s.file.get(key); v != "" && s.o.Profile != "" {
+		return v
+	}
 	if v := s.Env(env...); v != "" {
 		return v
 	}
@@ -156,10 +208,10 @@ func (s *Settings) APIKey() string { return s.secret(APIKey, "API_KEY") }
 func (s *Settings) Token() string { return s.secret(Token, "JWT_TOKEN") }
 
 func (s *Settings) secret(key, env string) string {
-	if v := s.Env(env); v != "" {
+	if v := s.Env(env); v != "" && s.o.Profile == "" {
 		return v
 	}
-	v, err := s.ask(func(k Keyring) (string, error) { return k.Get(key) })
+	v, err := s.ask(func(k Keyring) (string, error) { return k.Get(s.entry(key)) })
 	if errors.Is(err, ErrTimeout) {
 		s.o.Note(fmt.Sprintf("The keyring did not answer and is passed over; set BLDST_%s, or BLDST_NO_KEYRING=1.", env))
 	}
@@ -167,6 +219,58 @@ func (s *Settings) secret(key, env string) string {
 		return v
 	}
 	return s.file.get(key)
+}
+
+// entry returns the name of a secret in the keyring.
+func (s *Settings) entry(key string) string {
+	if s.Profile == "" {
+		return key
+	}
+	return s.Profile + "/" + key
+}
+
+// Login returns the user name and the password the last sign-in left in the
+// keyring; ok is false when it left none.
+func (s *Settings) Login() (username, password string, ok bool) {
+	v, err := s.ask(func(k Keyring) (string, error) { return k.Get(s.entry(login)) })
+	if err != nil {
+		return "", "", false
+	}
+	return strings.Cut(v, "\n")
+}
+
+// KeepLogin leaves a user name and a password in the keyring, and nowhere else.
+func (s *Settings) KeepLogin(username, password string) error {
+	_, err := s.ask(func(k Keyring) (string, error) { return "", k.Set(s.entry(login), username+"\n"+password) })
+	return err
+}
+
+// ForgetLogin removes what KeepLogin left.
+func (s *Settings) ForgetLogin() {
+	_, _ = s.ask(func(k Keyring) (string, error) { return "", k.Delete(s.entry(login)) })
+}
+
+// KeyringError returns why the keyring cannot be used, nil if it can. It asks.
+func (s *Settings) KeyringError() error {
+	_, err := s.ask(func(k Keyring) (string, error) { return k.Get(s.entry(APIKey)) })
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// Where says where a secret comes from, "" when there is none.
+func (s *Settings) Where(key, env string) string {
+	if v := s.Env(env); v != "" && s.o.Profile == "" {
+		return "the environment"
+	}
+	if v, err := s.ask(func(k Keyring) (string, error) { return k.Get(s.entry(key)) }); err == nil && v != "" {
+		return "the keyring"
+	}
+	if s.file.get(key) != "" {
+		return "the file " + s.Path
+	}
+	return ""
 }
 
 // ask asks the keyring, unless it is known not to answer.
@@ -190,7 +294,7 @@ func (s *Settings) Set(key, value string) error {
 // SetSecret stores a credential in the keyring, or in the file when there is
 // no keyring: reason then says why.
 func (s *Settings) SetSecret(key, value string) (reason error, err error) {
-	_, reason = s.ask(func(k Keyring) (string, error) { return "", k.Set(key, value) })
+	_, reason = s.ask(func(k Keyring) (string, error) { return "", k.Set(s.entry(key), value) })
 	if reason != nil {
 		return reason, s.Set(key, value)
 	}
@@ -203,7 +307,7 @@ func (s *Settings) SetSecret(key, value string) (reason error, err error) {
 // ClearSecret removes a credential from the keyring and the file. It is no
 // error when there is none.
 func (s *Settings) ClearSecret(key string) error {
-	_, _ = s.ask(func(k Keyring) (string, error) { return "", k.Delete(key) })
+	_, _ = s.ask(func(k Keyring) (string, error) { return "", k.Delete(s.entry(key)) })
 	if s.file.get(key) == "" {
 		return nil
 	}
@@ -215,15 +319,15 @@ func Reset(o Options) (path string, err error) {
 	s, err := Open(o)
 	var broken *Broken
 	if errors.As(err, &broken) {
-		s = &Settings{Path: broken.Path, o: o}
+		s = &Settings{Path: broken.Path, Profile: o.Profile, o: o}
 		if o.Keyring == nil || s.Env("NO_KEYRING") != "" {
 			s.cause = errors.New("there is no keyring")
 		}
 	} else if err != nil {
 		return "", err
 	}
-	for _, key := range []string{APIKey, Token} {
-		_, _ = s.ask(func(k Keyring) (string, error) { return "", k.Delete(key) })
+	for _, key := range []string{APIKey, Token, login} {
+		_, _ = s.ask(func(k Keyring) (string, error) { return "", k.Delete(s.entry(key)) })
 	}
 	if err := os.Remove(s.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("remove the settings file: %w", err)

@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"bldst/shared/id"
@@ -40,6 +41,11 @@ type Options struct {
 	NewID     id.Source  // of Idempotency-Key; default id.New
 	Trace     func(Call) // called after every try
 
+	// Refresh returns another token in place of one that was refused. It is
+	// asked once a minute at most; without it, or when it fails, the refusal
+	// stands.
+	Refresh func(context.Context) (string, error)
+
 	// Warn is told the text of every Warning header of an answer: what the
 	// service did not understand, or understood otherwise.
 	Warn func(string)
@@ -61,6 +67,10 @@ type Client struct {
 	base *url.URL
 	o    Options
 	http *http.Client
+
+	mu    sync.Mutex
+	token string    // the current one
+	fresh time.Time // when it was last refreshed
 }
 
 // New returns a client of the API at o.BaseURL. It connects to nothing.
@@ -95,7 +105,7 @@ func New(o Options) (*Client, error) {
 		hc = *o.HTTP
 	}
 	hc.CheckRedirect = checkRedirect
-	return &Client{base: base, o: o, http: &hc}, nil
+	return &Client{base: base, o: o, http: &hc, token: o.Token}, nil
 }
 
 // ParseURL returns the parsed base URL of an API, without a trailing slash, or
@@ -249,7 +259,8 @@ func (c *Client) try(ctx context.Context, k call) (*Response, error) {
 		req.Header.Set("Prefer", "handling=strict")
 	}
 	req.Header.Set("User-Agent", c.o.UserAgent)
-	c.authorize(req.Header)
+	token := c.currentToken()
+	c.authorize(req.Header, token)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, err
@@ -262,18 +273,51 @@ func (c *Client) try(ctx context.Context, k call) (*Response, error) {
 	if len(body) > maxBody {
 		return nil, errTooLarge
 	}
+	if resp.StatusCode == http.StatusUnauthorized && c.refreshed(ctx, token) {
+		return c.try(ctx, k)
+	}
 	for _, text := range warnings(resp.Header) {
 		c.o.Warn(text)
 	}
 	return &Response{Status: resp.StatusCode, Header: resp.Header, Body: body, RequestID: requestID(resp.Header)}, nil
 }
 
-func (c *Client) authorize(h http.Header) {
+func (c *Client) currentToken() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.token
+}
+
+// refreshed reports whether there is another token than the refused one now.
+// One that was made a moment ago and is refused is not made again.
+func (c *Client) refreshed(ctx context.Context, refused string) bool {
+	if c.o.Refresh == nil || c.o.APIKey != "" || refused == "" {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.token != refused {
+		return true // by another request
+	}
+	now := c.o.Retry.Now()
+	if now.Sub(c.fresh) < time.Minute {
+		return false
+	}
+	c.fresh = now
+	token, err := c.o.Refresh(ctx)
+	if err != nil || token == "" {
+		return false
+	}
+	c.token = token
+	return true
+}
+
+func (c *Client) authorize(h http.Header, token string) {
 	switch {
 	case c.o.APIKey != "":
 		h.Set("X-API-Key", c.o.APIKey)
-	case c.o.Token != "":
-		h.Set("Authorization", "Bearer "+c.o.Token)
+	case token != "":
+		h.Set("Authorization", "Bearer "+token)
 	}
 }
 
