@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -35,6 +37,7 @@ func main() {
 		Keyring: settings.SystemKeyring(),
 		Version: version,
 		Local:   local,
+		Browse:  browse,
 
 		Bootstrap: bootstrap,
 	}, os.Args[1:])
@@ -81,4 +84,13 @@ func access(ctx context.Context) (dynamo.Access, error) {
 		return dynamo.Access{}, errors.New("no credentials for AWS: aws configure, or aws sso login, or export AWS_PROFILE=NAME")
 	}
 	return dynamo.Access{Region: c.Region, Endpoint: env.Endpoint("dynamodb"), KeyID: keys.AccessKeyID, Secret: keys.SecretAccessKey, SessionToken: keys.SessionToken}, nil
+}
+
+// browse opens a page in the browser, with what the system has for it.
+func browse(address string) error {
+	open := map[string][]string{"darwin": {"open"}, "windows": {"rundll32", "url.dll,FileProtocolHandler"}}[runtime.GOOS]
+	if open == nil {
+		open = []string{"xdg-open"}
+	}
+	return exec.Command(open[0], append(open[1:], address)...).Start()
 }

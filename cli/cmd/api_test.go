@@ -85,7 +85,7 @@ type anyAPI struct {
 
 // anything is an object that has what the commands look for in an answer.
 const anything = `{"id":"x","build_id":"x","token":"t","access_token":"t","status":"completed","variable_value":"v","resumable":true,"valid":true,
-	"resume_from_state":40,"variables":{},"artifacts":[],"scopes":["read"],"username":"ada","etag":"e","failures":[],"version":"1.2.3"}`
+	"resume_from_state":40,"variables":{},"artifacts":[],"scopes":["read"],"username":"ada","etag":"e","failures":[],"version":"1.2.3","job_url":"https://ci.example.org/1"}`
 
 func (a *anyAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)

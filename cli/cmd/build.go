@@ -20,6 +20,7 @@ func newBuild(f *Factory) *cobra.Command {
 		newBuildAddState(f, runBuildAddState), newBuildAddFailure(f, runBuildAddFailure),
 		newBuildStates(f, runBuildStates), newBuildFailures(f, runBuildFailures), newBuildHistory(f, runBuildHistory),
 		newBuildResume(f, runBuildResume), newBuildResumePlan(f, runBuildResumePlan), newBuildResumeContext(f, runBuildResumeContext),
+		newBuildWatch(f, runBuildWatch), newBuildLogs(f, runBuildLogs), newBuildOpen(f, runBuildOpen),
 	)
 	return f.add(group, append(buildEnds, resumeRequests("resume-requests"), artifactCreate("add-artifact", "Register an artifact of a build"))...)
 }

@@ -3,13 +3,10 @@ package cmd
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"strconv"
-	"strings"
+	"fmt"
 	"time"
 
 	"bldst/cli/print"
-	"bldst/shared/client"
 	"bldst/shared/problem"
 
 	"github.com/spf13/cobra"
@@ -99,7 +96,7 @@ func runBuildResume(ctx context.Context, f *Factory, o buildResumeOptions) error
 	if !o.Wait {
 		return nil
 	}
-	return f.awaitEnd(ctx, path, 2*time.Second)
+	return f.awaitEnd(ctx, path)
 }
 
 // resume asks for the resume.
@@ -155,32 +152,16 @@ func union(first, second json.RawMessage) (json.RawMessage, error) {
 	return print.Union(first, second)
 }
 
-// awaitEnd waits until the build has ended, and says how.
-func (f *Factory) awaitEnd(ctx context.Context, path string, every time.Duration) error {
-	for {
-		out, err := f.call(ctx, "GET", path, nil, nil)
-		if err != nil && !errors.As(err, new(*client.Unreachable)) {
-			return err
-		}
-		var b struct {
-			Status  string `json:"status"`
-			State   int    `json:"current_state"`
-			Message string `json:"message"`
-		}
-		if err == nil {
-			if err := json.Unmarshal(out, &b); err != nil {
-				return err
-			}
-		}
-		switch b.Status {
-		case "completed":
-			f.say("The build is completed.")
-			return nil
-		case "failed", "cancelled":
-			return errors.New(strings.TrimSpace("the build is " + b.Status + " at state " + strconv.Itoa(b.State) + ". " + b.Message))
-		}
-		if err := f.pause(ctx, every); err != nil {
-			return err
-		}
+// awaitEnd waits until the build has ended; nil when it is completed.
+func (f *Factory) awaitEnd(ctx context.Context, path string) error {
+	last, err := f.watch(ctx, path, 2*time.Second, func(watched, json.RawMessage, error) error { return nil })
+	switch {
+	case err != nil:
+		return err
+	case last.Status == "completed":
+		f.say("The build is completed.")
+		return nil
+	default:
+		return hint(fmt.Errorf("the build is %s at state %d", last.Status, last.State), "See 'bldst build logs "+last.ID+"'.")
 	}
 }

@@ -38,6 +38,8 @@ type Factory struct {
 	Now     func() time.Time                           // nil: time.Now
 	Sleep   func(context.Context, time.Duration) error // nil: a timer
 
+	Browse func(address string) error // opens a page in the browser; nil: there is none
+
 	// Bootstrap makes a key in the table of a deployed stage and returns it;
 	// nil: "bootstrap" is not available.
 	Bootstrap func(context.Context, BootstrapOptions) (string, error)
@@ -46,6 +48,7 @@ type Factory struct {
 	started  bool   // a command's work has begun: its errors are no usage errors
 	signedBy string // what the client signs in with: "key", "token" or ""
 	settings *settings.Settings
+	client   *client.Client
 }
 
 // rootFlags are the flags of every command.
@@ -106,8 +109,19 @@ func (f *Factory) settingsOptions() settings.Options {
 	return settings.Options{Path: f.flags.config, Profile: f.flags.profile, Env: f.Env, Home: f.Home, Keyring: f.Keyring, Note: func(s string) { f.warn("%s", s) }}
 }
 
-// Client returns a client of the API with the user's credential.
+// Client returns the client of the API with the user's credential.
 func (f *Factory) Client() (*client.Client, error) {
+	if f.client == nil {
+		c, err := f.signedClient()
+		if err != nil {
+			return nil, err
+		}
+		f.client = c
+	}
+	return f.client, nil
+}
+
+func (f *Factory) signedClient() (*client.Client, error) {
 	s, err := f.Settings()
 	if err != nil {
 		return nil, err

@@ -180,6 +180,23 @@ func (p *Printer) raw(raw json.RawMessage) (err error) {
 	return err
 }
 
+// Compact writes JSON on one line, or what the jq expression makes of it.
+func (p *Printer) Compact(raw json.RawMessage) (err error) {
+	if len(p.Fields) > 0 {
+		if raw, err = only(raw, p.Fields); err != nil {
+			return err
+		}
+	}
+	if p.JQ != "" {
+		return p.query(raw)
+	}
+	var b bytes.Buffer
+	if err := json.Compact(&b, raw); err != nil {
+		return err
+	}
+	return p.line(b.String())
+}
+
 func join(items []json.RawMessage) json.RawMessage {
 	parts := make([][]byte, len(items))
 	for i, raw := range items {
@@ -334,5 +351,16 @@ func clean(s string) string {
 		default:
 			return r
 		}
+	}, s)
+}
+
+// Text returns s, which may have several lines, without anything a terminal
+// would obey.
+func Text(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
 	}, s)
 }

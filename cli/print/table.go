@@ -147,6 +147,14 @@ func (p *Printer) Section(title string, headers []string, rows [][]string) error
 	return p.align(titles(headers), rows)
 }
 
+// Cut returns s on one line that fits the terminal.
+func (p *Printer) Cut(s string) string {
+	if s = clean(s); p.Width <= 1 {
+		return s
+	}
+	return text.Snip(s, p.Width-1, "…")
+}
+
 // Lines writes lines for people.
 func (p *Printer) Lines(lines ...string) error {
 	for _, l := range lines {

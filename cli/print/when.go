@@ -55,3 +55,6 @@ func span(d time.Duration) string {
 		return fmt.Sprintf("%dd", int(d.Hours()/24))
 	}
 }
+
+// Relative returns a time of the API as people say it, e.g. "in 5m".
+func (p *Printer) Relative(s string) string { return p.ago("at", s) }
