@@ -11,7 +11,7 @@ import (
 )
 
 // shells are those that -o env promises to be safe for; zsh also with the
-// option that reads '' between quotes as one.
+// option that reads ” between quotes as one.
 func shells(t testing.TB) [][]string {
 	t.Helper()
 	var found [][]string
