@@ -164,7 +164,7 @@ func TestTheStackIsKilledInEveryStateOfTheMachine(t *testing.T) {
 			}
 			s.expect(id, build.InProgress, "", c.attempt)
 			s.execution(id+"-a1", states.Running, "AwaitReport")
-			s.report(id, 100, "completed", "runner-2", c.attempt)
+			s.report(id, 100, "completed", fmt.Sprint("runner-", c.attempt), c.attempt)
 			s.expect(id, build.Completed, "", c.attempt)
 			s.execution(id+"-a1", states.Succeeded, "Done")
 			s.happenedOnce(id, c.attempt)

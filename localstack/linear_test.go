@@ -30,7 +30,11 @@ import (
 type register struct {
 	build.Stand
 	Revision int64
+	done     [build.LastState + 1]bool // in this attempt
 }
+
+// seen reports whether an answer shows the register as it is.
+func (r register) seen(out register) bool { return r.Stand == out.Stand && r.Revision == out.Revision }
 
 // An asked is one call; with Read it only looks.
 type asked struct {
@@ -54,28 +58,36 @@ func (in asked) after(r register) (register, int) {
 	switch {
 	case in.Read:
 		return r, 200
-	case r.Status.Final():
-		return r, 400
 	case in.Attempt != 0 && in.Attempt < r.Attempt:
 		return r, 409
 	case in.Attempt > r.Attempt:
 		return r, 422
 	}
-	was := r.Status
 	r.Revision++
-	r.State, r.Status = in.Code, in.Status
-	if in.Status == build.Completed && in.Code != build.LastState {
-		r.Status = build.InProgress
-	}
-	if was == build.Failed && r.Status != build.Failed {
+	if r.Status == build.Failed && in.Status != build.Failed {
+		if in.Attempt != 0 { // it is kept
+			return r, 409
+		}
 		r.Attempt++
+		r.done = [build.LastState + 1]bool{}
+	} else if in.Status != build.Failed && (r.done[in.Code] && r.State >= in.Code) {
+		return r, 200 // it comes late, or twice
+	} else if in.Status == build.Completed && in.Code < r.State && r.Status == build.InProgress {
+		r.done[in.Code] = true // it has been left behind
+		return r, 200
+	}
+	r.State, r.Status, r.done[in.Code] = in.Code, in.Status, in.Status == build.Completed
+	if in.Status == build.Completed {
+		r.Status = build.InProgress
 	}
 	return r, 200
 }
 
 // record is the model of the record of one build.
 var record = porcupine.NondeterministicModel{
-	Init: func() []any { return []any{register{build.Stand{Status: build.Pending, Attempt: 1}, 1}} },
+	Init: func() []any {
+		return []any{register{Stand: build.Stand{Status: build.Pending, Attempt: 1}, Revision: 1}}
+	},
 	Step: func(state, input, output any) []any {
 		r, in, out := state.(register), input.(asked), output.(answered)
 		next, status := in.after(r)
@@ -86,7 +98,7 @@ var record = porcupine.NondeterministicModel{
 			return []any{r, next}
 		case out.Status == 503:
 			return []any{r} // it says that nothing was changed
-		case out.Status != status || status == 200 && out.Now != next:
+		case out.Status != status || status == 200 && !next.seen(out.Now):
 			return nil
 		}
 		return []any{next}
@@ -198,7 +210,7 @@ func (l *linear) once(in asked, key string) answered {
 		answer.Status = answer.BuildStatus
 	}
 	known := w.Code < 500 || w.Code == 503 && strings.Contains(w.Body.String(), "nothing was changed")
-	return answered{Status: w.Code, Unknown: !known, Now: register{build.Stand{State: answer.CurrentState, Status: answer.Status, Attempt: answer.Attempt}, answer.Revision}}
+	return answered{Status: w.Code, Unknown: !known, Now: register{Stand: build.Stand{State: answer.CurrentState, Status: answer.Status, Attempt: answer.Attempt}, Revision: answer.Revision}}
 }
 
 // client makes n calls, one after the other, and returns what came of them.

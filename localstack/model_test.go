@@ -29,6 +29,7 @@ type act struct {
 	Class  build.Class  // of a failure
 	Worker string
 	Belong string // to which attempt the caller belongs: none said, current, old, future
+	Over   bool   // it takes the build over
 }
 
 var acts = rapid.Custom(func(t *rapid.T) act {
@@ -40,18 +41,21 @@ var acts = rapid.Custom(func(t *rapid.T) act {
 		Class:  rapid.SampledFrom([]build.Class{build.Transient, build.Transient, build.Persistent, ""}).Draw(t, "class"),
 		Worker: rapid.SampledFrom([]string{"", "runner-1", "runner-2"}).Draw(t, "worker"),
 		Belong: rapid.SampledFrom([]string{"none", "current", "current", "old", "future"}).Draw(t, "attempt"),
+		Over:   rapid.IntRange(0, 7).Draw(t, "take over") == 0,
 	}
 })
 
 // attempt returns the attempt the caller of a names for the build b, 0 for
 // none.
 func (a act) attempt(b *build.Build) int {
-	switch a.Belong {
-	case "current":
+	switch {
+	case a.What == "cancel" || a.What == "resume":
+		return 0
+	case a.Belong == "current":
 		return b.Attempt
-	case "old":
+	case a.Belong == "old":
 		return b.Attempt - 1
-	case "future":
+	case a.Belong == "future":
 		return b.Attempt + 1
 	}
 	return 0
@@ -72,68 +76,143 @@ func (s *stand) fail() {
 
 func standOf(b *build.Build) stand { return stand{b.Stand(), b.Cancelling} }
 
-// expect is the model: it returns the status a is answered with when the build
-// is b at now, and where the build is then. A status of 0 is "201, or 409 and
-// nothing has changed".
-func (a act) expect(b *build.Build, now time.Time) (int, stand) {
+// An expected is what a is to be answered with, and where the build is then. A
+// status of 0 is "201, or 409 and nothing has changed".
+type expected struct {
+	status int
+	then   stand
+	kept   bool // refused, but in the history
+}
+
+// expect is the model: what a comes to when the build is b at now.
+func (a act) expect(b *build.Build, now time.Time) expected {
 	s := standOf(b)
 	final := b.Status == build.Completed || b.Status == build.Cancelled
 	n := a.attempt(b)
+	talks := a.What == "report" || a.What == "failure" || a.What == "heartbeat"
 	switch {
-	case a.What == "cancel" && final, final && a.What != "heartbeat" && a.What != "resume":
-		return 400, s
+	case n != 0 && n < b.Attempt:
+		return expected{409, s, false}
+	case n > b.Attempt:
+		return expected{422, s, false}
+	case talks && a.Worker != "" && held(b, now) && b.Lease.Worker != a.Worker && !(a.Over && a.What != "failure"):
+		return expected{409, s, false}
+	case a.What == "report":
+		return a.expectReport(b, n, s, now)
+	case a.What == "cancel" && final, a.What == "failure" && final, a.What == "heartbeat" && final:
+		return expected{400, s, false}
 	case a.What == "cancel":
 		return a.expectCancel(b, s, now)
-	case a.What == "resume" && (final || b.Resume.Open()):
-		return 409, s
+	case a.What == "resume" && (final || b.Resume.Open() && !a.Over):
+		return expected{409, s, false}
 	case a.What == "resume":
 		s.Stand, s.Cancelling = build.Stand{State: s.State, Status: build.InProgress, Attempt: s.Attempt + 1}, false
-		return 0, s
-	case n != 0 && n < b.Attempt:
-		return 409, s
-	case n > b.Attempt:
-		return 422, s
-	case a.What == "heartbeat" && final:
-		return 400, s
+		return expected{0, s, false}
 	case a.What == "heartbeat" && b.Status == build.Failed:
-		return 409, s
-	case a.What == "heartbeat":
-		return 200, s
+		return expected{409, s, false}
+	case a.What == "heartbeat" && a.Over:
+		s.Attempt += begunBy(b)
+		s.Status = build.InProgress
 	case a.What == "failure":
 		s.State = a.Code
 		s.fail()
-		return 200, s
 	}
-	return 200, a.expectReport(s)
+	return expected{200, s, false}
 }
 
-func (a act) expectCancel(b *build.Build, s stand, now time.Time) (int, stand) {
-	alive := b.Lease != nil && b.Lease.Attempt == b.Attempt && b.Lease.Until.After(now)
-	if b.Status != build.Failed && alive {
+func held(b *build.Build, now time.Time) bool { return leased(b) && b.Lease.Until.After(now) }
+
+func leased(b *build.Build) bool {
+	return b.Status.Active() && b.Lease != nil && b.Lease.Attempt == b.Attempt && b.Lease.Worker != ""
+}
+
+// begunBy returns 1 when somebody has worked on b, whom another can replace.
+func begunBy(b *build.Build) int {
+	if len(b.Marks) > 0 || leased(b) {
+		return 1
+	}
+	return 0
+}
+
+func (a act) expectCancel(b *build.Build, s stand, now time.Time) expected {
+	if held(b, now) {
 		s.Cancelling = true
-		return 202, s
+		return expected{202, s, false}
 	}
 	s.Status, s.Cancelling = build.Cancelled, false
-	return 200, s
+	return expected{200, s, false}
 }
 
-func (a act) expectReport(s stand) stand {
-	was := s.Status
-	s.State, s.Status = a.Code, a.Status
+// expectReport is the model of a report of a caller that names the attempt n.
+func (a act) expectReport(b *build.Build, n int, s stand, now time.Time) expected {
+	m := b.Marks[a.Code]
+	done := m.Status == build.Completed && m.Attempt == b.Attempt && b.Current >= a.Code && (a.Status == build.Completed || a.Status == build.InProgress || a.Status == build.Pending)
+	how := a.Status
 	switch {
-	case a.Status == build.Cancelled:
-		s.Cancelling = false
-	case a.Status == build.Failed:
-		s.fail()
-	case a.Status == build.Completed && a.Code == 100:
-		s.Cancelling = false
-	case a.Status == build.Pending && was == build.Pending:
-	default:
-		s.Status = build.InProgress
+	case b.Status == build.Completed && done && a.Code == b.Current && how == build.Completed:
+		return expected{200, s, false}
+	case b.Status.Final():
+		return expected{400, s, false}
+	case how == build.Cancelled && !b.Cancelling && b.Status == build.Failed && n == 0:
+		return expected{200, s, false}
+	case how == build.Cancelled && !b.Cancelling && b.Status == build.Failed:
+		return expected{409, s, true}
+	case how == build.Cancelled && !b.Cancelling:
+		how = build.Failed
 	}
-	if was == build.Failed && s.Status != build.Failed && s.Status != build.Cancelled {
+	if b.Status == build.Failed {
+		return a.expectResume(how, n, s)
+	}
+	if over := a.replaces(b, n, how, now); over > 0 {
+		s.Attempt += over
+	} else if done || how == build.Completed && a.Code < b.Current && b.Status == build.InProgress && b.Marks[b.Current].Attempt == b.Attempt {
+		return expected{200, s, false}
+	}
+	return expected{200, a.moved(how, s), false}
+}
+
+// replaces returns 1 when the report begins the next attempt of b, which is
+// worked on: it says so, or the lease has ended and somebody begins anew.
+func (a act) replaces(b *build.Build, n int, how build.Status, now time.Time) int {
+	if a.Over {
+		return begunBy(b)
+	}
+	if a.Worker == "" || n != 0 || !leased(b) || held(b, now) {
+		return 0
+	}
+	if a.Worker != b.Lease.Worker || (how == build.InProgress || how == build.Pending) && a.Code <= b.Current {
+		return 1
+	}
+	return 0
+}
+
+// expectResume is the model of a report on a failed build.
+func (a act) expectResume(how build.Status, n int, s stand) expected {
+	switch {
+	case how == build.Failed:
+	case n != 0 && !a.Over:
+		return expected{409, s, true}
+	default:
 		s.Attempt++
 		s.Cancelling = false
+	}
+	return expected{200, a.moved(how, s), false}
+}
+
+// moved is the build once the report of how counts.
+func (a act) moved(how build.Status, s stand) stand {
+	was := s.Status
+	s.State, s.Status = a.Code, how
+	switch {
+	case how == build.Cancelled:
+		s.Cancelling = false
+	case how == build.Failed:
+		s.fail()
+	case how == build.Completed && a.Code == 100:
+		s.Cancelling = false
+	case how == build.Pending && was == build.Pending:
+	default:
+		s.Status = build.InProgress
 	}
 	return s
 }
@@ -158,16 +237,18 @@ func (m *modelled) do(a act) {
 	text := fmt.Sprintf("said %d", m.said)
 	m.Unlock()
 	before := m.build(id)
-	want, then := a.expect(before, m.clock.Now())
+	e := a.expect(before, m.clock.Now())
+	want, then := e.status, e.then
 	status, out := m.call("POST", "/builds/"+id+a.path(), a.body(before, text))
 	after := m.build(id)
 	accepted := status/100 == 2
 	m.Lock()
 	defer m.Unlock()
-	if accepted && (a.What == "report" || a.What == "failure") {
+	kept := e.kept && status == 409 && after.Rev != before.Rev
+	if (accepted || kept) && (a.What == "report" || a.What == "failure") {
 		m.acked[id][text] = true
 	}
-	changes := accepted && a.What != "heartbeat"
+	changes := kept || accepted && (a.What != "heartbeat" || a.Over)
 	if want == 0 && (status == 201 || status == 409) || m.broken.Load() && status == 503 {
 		want = status
 	}
@@ -176,7 +257,7 @@ func (m *modelled) do(a act) {
 		// somebody else has changed it, too
 	case status != want:
 		m.bad = append(m.bad, fmt.Sprintf("%+v on %+v: answered %d %v, want %d", a, standOf(before), status, out, want))
-	case accepted && standOf(after) != then:
+	case (accepted || kept) && standOf(after) != then:
 		m.bad = append(m.bad, fmt.Sprintf("%+v on %+v leads to %+v, want %+v", a, standOf(before), standOf(after), then))
 	case !changes && after.Rev != before.Rev || changes && after.Rev != before.Rev+1:
 		m.bad = append(m.bad, fmt.Sprintf("%+v on %+v: answered %d, revision from %d to %d", a, standOf(before), status, before.Rev, after.Rev))
@@ -205,7 +286,10 @@ func (a act) body(b *build.Build, text string) doc {
 	case "cancel":
 		return doc{"reason": text}
 	case "resume":
-		return doc{"resume_from_state": b.Current, "force": a.Code > 5}
+		return doc{"resume_from_state": b.Current, "force": a.Code > 5, "take_over": a.Over}
+	}
+	if a.Over && a.What != "failure" {
+		out["take_over"] = true
 	}
 	if n := a.attempt(b); n > 0 {
 		out["attempt"] = n
@@ -407,7 +491,7 @@ func (m *modelled) historyOf(t *rapid.T, id string) {
 
 // follows checks that e may follow last.
 func follows(t *rapid.T, last, e build.Entry) {
-	reopens := e.Kind == build.ResumeRequested || e.Kind == build.StateReported && last.After.Status == build.Failed
+	reopens := e.Kind == build.ResumeRequested || e.Kind == build.StateReported || e.Kind == build.BuildTakenOver
 	switch {
 	case e.Before != last.After:
 		t.Errorf("entry %d begins at %+v, the one before ended at %+v", e.Seq, e.Before, last.After)
@@ -424,7 +508,7 @@ func saidIn(e build.Entry) string {
 		Message string `json:"message"`
 		Error   string `json:"error_message"`
 	}
-	if e.Kind != build.StateReported && e.Kind != build.FailureReported || json.Unmarshal(e.Data, &data) != nil {
+	if e.Kind != build.StateReported && e.Kind != build.StateRepeated && e.Kind != build.FailureReported || json.Unmarshal(e.Data, &data) != nil {
 		return ""
 	}
 	for _, text := range []string{data.Message, data.Error} {

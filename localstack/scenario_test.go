@@ -192,7 +192,7 @@ func TestAnExecutionIsAbortedByHand(t *testing.T) {
 	}
 	s.clock.Advance(24 * time.Hour)
 	s.expect(id, build.Failed, build.Aborted, 1)
-	s.report(id, 25, "in_progress", "runner-2", 1)
+	s.report(id, 25, "in_progress", "runner-2", 0)
 	s.execution(id+"-a2", states.Running, "AwaitReport")
 	s.report(id, 100, "completed", "runner-2", 2)
 	s.execution(id+"-a2", states.Succeeded, "Done")
@@ -359,7 +359,7 @@ func TestAFailedBuildWaitsForAPersonAndIsGivenUp(t *testing.T) {
 	s.clock.Advance(2 * time.Hour)
 	s.execution(id+"-a1", states.Failed, "Fail")
 	s.expect(id, build.Failed, build.Persistent, 1)
-	s.report(id, 25, "in_progress", "", 1)
+	s.report(id, 25, "in_progress", "", 0)
 	s.execution(id+"-a2", states.Running, "AwaitReport")
 }
 
@@ -435,13 +435,13 @@ func TestTheStackIsRestartedInEveryWaitOfTheMachine(t *testing.T) {
 	s.fail(id, build.Persistent)
 	s.restart() // waiting for a person
 	s.clock.Advance(24 * time.Hour)
-	s.report(id, 25, "in_progress", "runner-2", 2)
+	s.report(id, 25, "in_progress", "runner-2", 0)
 	s.expect(id, build.InProgress, "", 3)
 	s.restart()
 	s.clock.Advance(build.DefaultHeartbeat + time.Minute)
 	s.expect(id, build.Failed, build.Stalled, 3)
 	s.restart()
-	s.report(id, 100, "completed", "runner-2", 3)
+	s.report(id, 100, "completed", "runner-2", 0)
 	s.restart()
 	s.execution(id+"-a1", states.Succeeded, "Done")
 }

@@ -304,10 +304,15 @@ func (s *scenario) create(number string) string {
 	return s.ok("POST", "/builds", doc{"build_number": number, "platform": "aws-commercial", "image_type": "base"})["id"].(string)
 }
 
-// report reports a state of attempt, of a worker that beats if it is named.
+// report reports a state of attempt, 0 for a caller that names none, of a worker
+// that beats if it is named.
 func (s *scenario) report(id string, code int, status, worker string, attempt int) {
 	s.t.Helper()
-	s.ok("POST", "/builds/"+id+"/state", doc{"state_code": code, "status": status, "worker": worker, "attempt": attempt})
+	body := doc{"state_code": code, "status": status, "worker": worker}
+	if attempt > 0 {
+		body["attempt"] = attempt
+	}
+	s.ok("POST", "/builds/"+id+"/state", body)
 }
 
 // fail reports a failure.

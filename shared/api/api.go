@@ -137,21 +137,29 @@ func Handle[In, Out any](a *API, op Op, fn func(context.Context, *In) (*Out, err
 }
 
 func (a *API) operation(op Op) huma.Operation {
-	return huma.Operation{
+	o := huma.Operation{
 		OperationID: op.ID, Method: op.Method, Path: op.Path, Tags: []string{op.Tag},
 		Summary: op.Summary, Description: op.Description, DefaultStatus: op.Status,
 		MaxBodyBytes: MaxBody + 1, SkipValidateBody: op.Raw, Deprecated: strings.Contains(op.ID, "-alias-"),
 		Middlewares: huma.Middlewares{a.guard(op)},
 	}
+	if op.Claims() {
+		o.Parameters = []*huma.Param{attemptParam()}
+	}
+	return o
 }
 
 // guard is the middleware of one endpoint: it finds the caller and checks the
 // scope before anything of the input is looked at.
 func (a *API) guard(op Op) func(huma.Context, func(huma.Context)) {
+	claims := op.Claims()
 	return func(hc huma.Context, next func(huma.Context)) {
 		st := stateOf(hc.Context())
 		st.op = op.ID
 		err := a.admit(hc.Context(), st, op, hc.Header("X-API-Key"), hc.Header("Authorization"))
+		if err == nil && claims {
+			err = st.claim(hc.Header(AttemptHeader))
+		}
 		if err == nil && st.form && !op.Form {
 			err = problem.New(problem.UnsupportedMediaType, "Send the body as application/json.")
 		}

@@ -68,6 +68,15 @@ func rank(s Scope) int { return slices.Index([]Scope{Public, Read, Write, Admin}
 type Request struct {
 	ID     string
 	Caller *Caller // nil on public endpoints and outside a request
+	Claim  Claim   // of a write below a build
+}
+
+// A Claim is what who writes below a build says of itself. The zero value is a
+// caller that knows neither attempts nor workers.
+type Claim struct {
+	Attempt  int    // of the build it belongs to; 0 when it does not say
+	Worker   string // its name
+	TakeOver bool   // it replaces whoever holds the build
 }
 
 type requestKey struct{}

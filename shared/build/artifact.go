@@ -121,6 +121,7 @@ type ArtifactIn struct {
 	ExpiresAt         string          `json:"expires_at,omitempty" maxLength:"40" doc:"RFC 3339. From then on it is not restored."`
 	Metadata          json.RawMessage `json:"metadata,omitempty" doc:"An object: vm_id, snapshot_id, ami_id ..."`
 	Target            *string         `json:"target,omitempty" maxLength:"200" doc:"The part of the build it belongs to, e.g. a region."`
+	Claimed
 }
 
 // Artifact returns the new artifact of b that in describes. One can be
@@ -246,6 +247,7 @@ type ArtifactPatch struct {
 	IsFinal      *bool           `json:"is_final,omitempty"`
 	ExpiresAt    *string         `json:"expires_at,omitempty" maxLength:"40" doc:"RFC 3339; null for never."`
 	Metadata     json.RawMessage `json:"metadata,omitempty" doc:"Replaces what there is; null for none."`
+	Claimed
 }
 
 // Apply changes a. null says which fields the caller wants cleared.

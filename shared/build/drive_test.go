@@ -33,8 +33,9 @@ func TestDrive(t *testing.T) {
 		"a build in progress is waited for":                {started, 0, build.Await, limit, limit, 0},
 		"its limit runs":                                   {started, time.Hour, build.Await, limit - 3600, limit - 3600, 0},
 		"a limit that is over is one second":               {started, 3 * time.Hour, build.Await, 1, 1, 0},
-		"a worker with a lease must beat":                  {with(func(b *build.Build) { b.Lease = &build.Lease{Attempt: 1} }), 0, build.Await, window + 30, limit, 0},
-		"a lease of the attempt before counts for nothing": {with(func(b *build.Build) { b.Lease = &build.Lease{Attempt: 1}; b.Attempt = 2 }), 0, build.Await, limit, limit, 0},
+		"a worker with a lease must beat":                  {with(func(b *build.Build) { b.Lease = &build.Lease{Attempt: 1, Worker: "w"} }), 0, build.Await, window + 30, limit, 0},
+		"a lease that was given back counts for nothing":   {with(func(b *build.Build) { b.Lease = &build.Lease{Attempt: 1} }), 0, build.Await, limit, limit, 0},
+		"a lease of the attempt before counts for nothing": {with(func(b *build.Build) { b.Lease = &build.Lease{Attempt: 1, Worker: "w"}; b.Attempt = 2 }), 0, build.Await, limit, limit, 0},
 		"a pending build waits a day from its creation":    {&build.Build{Status: build.Pending, CreatedAt: noon}, time.Hour, build.Await, 23 * 3600, 23 * 3600, 0},
 		"a failure is decided about":                       {with(func(b *build.Build) { b.Status = build.Failed }), 0, build.Decide, person, person, 0},
 		"a decision of the attempt before is none": {with(func(b *build.Build) {

@@ -87,17 +87,14 @@ func (r FailureRow) show() ShownFailure {
 	}
 }
 
-// Fail applies the failure in to b: the build stays where it failed, its
+// Interrupted is the type of a failure that was reported as cancelled although
+// nobody had asked for that.
+const Interrupted = "interrupted"
+
+// Fail applies the failure in, which has passed the Fence, to b: the build stays where it failed, its
 // status becomes failed, or cancelled when that was asked for. A failed build may fail again, in the same attempt.
 func (b *Build) Fail(in FailureIn, rules Rules, now time.Time) (Entry, error) {
 	if err := b.open(); err != nil {
-		return Entry{}, err
-	}
-	attempt := 0
-	if in.Attempt != nil {
-		attempt = *in.Attempt
-	}
-	if err := b.fence(attempt); err != nil {
 		return Entry{}, err
 	}
 	code := Code{Number: b.Current}

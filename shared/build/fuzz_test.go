@@ -25,6 +25,9 @@ func FuzzReport(f *testing.F) {
 		}
 		now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 		b := &build.Build{ID: "b", Current: int(current) % 101, Status: build.Statuses[int(status)%len(build.Statuses)], Attempt: 1, CreatedAt: now}
+		if b.Status == build.Failed {
+			b.FailedState = &b.Current
+		}
 		r, err := in.Normalise(b.Current, build.Builtin{})
 		if err != nil {
 			return

@@ -25,29 +25,31 @@ type HeartbeatIn struct {
 	State    *int   `json:"state_code,omitempty" minimum:"0" maximum:"100" doc:"What it is working on. Default: the state the build is in, whose window holds in any case."`
 	Progress *int   `json:"progress,omitempty" minimum:"0" maximum:"100" doc:"How far the current state is, in percent."`
 	Message  string `json:"message,omitempty" maxLength:"1000"`
+	TakeOver bool   `json:"take_over,omitempty" doc:"The worker replaces whoever holds the build: the next attempt begins."`
 }
 
-// Beat returns the lease of a worker of b that says it is alive at now: until
-// it may have been silent for too long in the state the build is in.
-// StaleAttempt for a worker that was replaced; Conflict when the build has
-// failed, Refused when it has ended: there is nothing to work on.
-func (b *Build) Beat(in HeartbeatIn, caller string, rules Rules, now time.Time) (*Lease, error) {
-	attempt := 0
-	if in.Attempt != nil {
-		attempt = *in.Attempt
-	}
-	if err := b.fence(attempt); err != nil {
-		return nil, err
-	}
+// alive refuses signs of life where there is nothing to work on: Conflict when
+// b has failed, Refused when it has ended.
+func (b *Build) alive() error {
 	switch {
 	case b.Status.Final():
-		return nil, problem.New(problem.Refused, "The build is %s; stop working on it.", b.Status)
+		return problem.New(problem.Refused, "The build is %s; stop working on it.", b.Status)
 	case b.Status == Failed:
-		return nil, problem.New(problem.Conflict, "Attempt %d has failed; to go on, report a state: that begins attempt %d.", b.Attempt, b.Attempt+1)
+		return problem.New(problem.Conflict, "Attempt %d has failed; to go on, report a state: that begins attempt %d.", b.Attempt, b.Attempt+1)
 	}
-	known := ""
+	return nil
+}
+
+// Beat returns the lease of a worker of b, which has passed the Fence, that says
+// it is alive at now: until it may have been silent for too long in the state
+// the build is in. It is refused where there is nothing to work on.
+func (b *Build) Beat(in HeartbeatIn, caller string, rules Rules, now time.Time) (*Lease, error) {
+	if err := b.alive(); err != nil {
+		return nil, err
+	}
+	known, nameless := "", in.Worker == ""
 	if b.leased() {
-		known = b.Lease.Worker
+		known, nameless = b.Lease.Worker, nameless && b.Lease.Nameless
 	}
 	window, _ := rules.Windows(b.Current)
 	state := b.Current
@@ -55,7 +57,7 @@ func (b *Build) Beat(in HeartbeatIn, caller string, rules Rules, now time.Time) 
 		state = *in.State
 	}
 	return b.renewed(&Lease{Attempt: b.Attempt, Worker: either(in.Worker, known, caller, "unknown"), State: state, Until: now.Add(window),
-		Progress: in.Progress, Message: in.Message, At: now}), nil
+		Progress: in.Progress, Message: in.Message, At: now, Nameless: nameless}), nil
 }
 
 // Cancel cancels b, or asks its worker to stop when one is alive: then the

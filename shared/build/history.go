@@ -15,6 +15,8 @@ type Kind string
 const (
 	Created          Kind = "created"
 	StateReported    Kind = "state"
+	StateRepeated    Kind = "state.repeated" // a report that changed nothing: it came late or twice
+	BuildTakenOver   Kind = "takeover"
 	FailureReported  Kind = "failure"
 	Updated          Kind = "update"
 	ResumeRequested  Kind = "resume"

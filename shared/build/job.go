@@ -105,6 +105,7 @@ type JobIn struct {
 	IsResumeJob  bool    `json:"is_resume_job,omitempty"`
 	ResumedFrom  *int    `json:"resumed_from_state,omitempty" minimum:"0" maximum:"100"`
 	ParentJobID  *string `json:"parent_job_id,omitempty" maxLength:"200"`
+	Claimed
 }
 
 // Job returns the new job of b that in describes.
@@ -125,6 +126,7 @@ type JobPatch struct {
 	Status      string  `json:"status,omitempty" maxLength:"50"`
 	StartedAt   *string `json:"started_at,omitempty" maxLength:"40" doc:"RFC 3339. Default: when it is first said to run."`
 	CompletedAt *string `json:"completed_at,omitempty" maxLength:"40" doc:"RFC 3339. Default: when it is first said to have ended."`
+	Claimed
 }
 
 // Apply changes j.

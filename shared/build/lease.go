@@ -13,6 +13,7 @@ type Lease struct {
 	Progress *int      `json:"progress,omitempty"`
 	Message  string    `json:"message,omitempty"`
 	At       time.Time `json:"at"`
+	Nameless bool      `json:"nameless,omitempty"` // Worker is the caller: it did not say its name, and excludes nobody
 	Rev      int64     `json:"-"`
 }
 
@@ -24,12 +25,18 @@ type Hold struct {
 }
 
 // leased reports whether a worker of the current attempt has promised to beat.
-func (b *Build) leased() bool { return b.Lease != nil && b.Lease.Attempt == b.Attempt }
+// One that gave its lease back has not.
+func (b *Build) leased() bool {
+	return b.Lease != nil && b.Lease.Attempt == b.Attempt && b.Lease.Worker != ""
+}
 
-// held reports whether a worker holds b at now: others are refused.
+// held reports whether a worker is alive at now that works on b.
 func (b *Build) held(now time.Time) bool {
 	return b.Status.Active() && b.leased() && b.Lease.Until.After(now)
 }
+
+// heldByName reports whether a worker that said its name holds b at now.
+func (b *Build) heldByName(now time.Time) bool { return b.held(now) && !b.Lease.Nameless }
 
 // hold returns who holds b, or held it last in this attempt; nil when no worker
 // has said who it is, or nobody works on b.
@@ -54,6 +61,12 @@ func (l *Lease) since() time.Time {
 func (b *Build) lend(worker string, rules Rules, now time.Time) {
 	window, _ := rules.Windows(b.Current)
 	b.Lease = b.renewed(&Lease{Attempt: b.Attempt, Worker: worker, State: b.Current, Until: now.Add(window), At: now})
+}
+
+// release takes the lease back from the worker: it has ended well, and another
+// one may go on in the same attempt.
+func (b *Build) release(now time.Time) {
+	b.Lease = &Lease{Attempt: b.Attempt, State: b.Current, Until: now, At: now}
 }
 
 // renewed returns l with the time since when its worker has it.

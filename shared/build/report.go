@@ -35,6 +35,9 @@ type ReportIn struct {
 	Worker      string `json:"worker,omitempty" maxLength:"200" doc:"Who reports. With it the worker gets a lease."`
 	Target      string `json:"target,omitempty" maxLength:"200" doc:"The part of the state this is about, e.g. a region; without commas. It says nothing of the other parts: a report without target completes the state."`
 	Fingerprint string `json:"fingerprint,omitempty" maxLength:"200" doc:"Of the state's inputs."`
+	Rerun       bool   `json:"rerun,omitempty" doc:"The state is run again although it is done in this attempt. Without it such a report is taken for one that came late or twice."`
+	TakeOver    bool   `json:"take_over,omitempty" doc:"The worker replaces whoever holds the build: the next attempt begins."`
+	Release     bool   `json:"release,omitempty" doc:"The worker gives its lease back with this report: another one goes on in the same attempt."`
 }
 
 // A Report says that a build is in a state, and how that state is going.
@@ -44,6 +47,8 @@ type Report struct {
 	How     Status // how
 	Text    string // what to show a person
 	Attempt int    // of the worker; 0 when it did not say
+
+	Interrupted bool // it was reported as cancelled, and nobody had asked for that
 }
 
 // words are what callers have called the statuses.
@@ -115,26 +120,61 @@ func (in ReportIn) code(current int, rules Rules) (Code, error) {
 	return Code{}, problem.Missing("state_code")
 }
 
-// Advance applies r to b: which status may follow which, what is remembered of
-// the state, and when a build ends or is taken up again. It returns the entry
-// for the history. Refused when the build has ended, StaleAttempt when the
-// report belongs to an attempt that was replaced.
+// Advance applies r, which has passed the Fence, to b: which status may follow
+// which, what is remembered of the state, and when a build ends or is taken up
+// again. It returns the entry for the history. Refused when the build has
+// ended; Kept when r names an attempt that has failed.
 func (b *Build) Advance(r Report, rules Rules, now time.Time) (Entry, error) {
-	if err := b.open(); err != nil {
-		return Entry{}, err
+	if b.Status == Completed && r.At == b.Current && r.How == Completed && b.settled(r) {
+		return b.note(r, now)
 	}
-	if err := b.fence(r.Attempt); err != nil {
+	if err := b.open(); err != nil {
 		return Entry{}, err
 	}
 	if err := b.checkTarget(r.At, r.Target); err != nil {
 		return Entry{}, err
 	}
-	if b.alongside(r) {
+	if r.How == Cancelled && !b.Cancelling { // nobody asked for it: the runner was taken away
+		if b.Status == Failed {
+			return b.late(r, now)
+		}
+		r.How, r.Interrupted = Failed, true
+	}
+	switch {
+	case b.alongside(r):
 		b.markAlongside(r)
+		return b.stateEntry(r, now)
+	case b.Status == Failed && r.Attempt != 0 && r.How != Failed && !r.TakeOver:
+		return Entry{}, b.keep(r, now)
+	case r.TakeOver || b.restarts(r, now):
+		b.takeOver(r.Worker)
+	}
+	return b.advance(r, rules, now)
+}
+
+// advance is Advance for a report that belongs to the current attempt.
+func (b *Build) advance(r Report, rules Rules, now time.Time) (Entry, error) {
+	switch {
+	case b.settled(r):
+		b.lateTarget(r)
+		return b.note(r, now)
+	case b.passed(r, rules):
+		b.mark(r, now)
+		if b.LastCompleted == nil || *b.LastCompleted < r.At || b.Marks[*b.LastCompleted].Attempt != b.Attempt {
+			b.complete(r.At)
+		}
 		return b.stateEntry(r, now)
 	}
 	b.take(r, ofTarget(r.Target, r.How), rules, now)
 	return b.stateEntry(r, now)
+}
+
+// late returns the entry of a word about a failed build that changes nothing.
+func (b *Build) late(r Report, now time.Time) (Entry, error) {
+	if r.Attempt != 0 {
+		return Entry{}, b.keep(r, now)
+	}
+	return b.note(r, now)
 }
 
 // take applies r, which says that the state it is about goes on as how.
@@ -147,7 +187,7 @@ func (b *Build) take(r Report, how Status, rules Rules, now time.Time) {
 	b.Current, b.Message = r.At, r.Text
 	switch {
 	case how == Failed:
-		b.fail(r.At, ClassOf(Signs{Message: r.Text}), now)
+		b.fail(r.At, r.class(), now)
 	case how == Cancelled:
 		b.end(Cancelled, now)
 	case how == Completed && (r.At == LastState || rules.Final(r.At)):
@@ -166,25 +206,20 @@ func (b *Build) take(r Report, how Status, rules Rules, now time.Time) {
 	b.followResume(r.At, how)
 }
 
+// class returns the class of the failure that r reports.
+func (r Report) class() Class {
+	if r.Interrupted {
+		return Transient
+	}
+	return ClassOf(Signs{Message: r.Text})
+}
+
 // open refuses when nothing may follow.
 func (b *Build) open() error {
 	if b.Status.Final() {
 		return problem.New(problem.Refused, "Cannot transition a %s build.", b.Status)
 	}
 	return nil
-}
-
-// fence refuses a worker of a replaced attempt. An attempt of 0 is a caller
-// that does not know attempts: it acts on the current one.
-func (b *Build) fence(attempt int) error {
-	switch {
-	case attempt == 0 || attempt == b.Attempt:
-		return nil
-	case attempt < b.Attempt:
-		return problem.New(problem.StaleAttempt, "Attempt %d was replaced by attempt %d; stop working on this build.", attempt, b.Attempt)
-	default:
-		return problem.BadField("attempt", "out_of_range", "The build is at attempt %d; there is no attempt %d", b.Attempt, attempt)
-	}
 }
 
 // reopen begins the next attempt of a failed build.
@@ -307,11 +342,14 @@ func (b *Build) stateEntry(r Report, now time.Time) (Entry, error) {
 		row.RetryCount = *r.RetryCount
 	}
 	if row.EndTime = m.ended(r, now); row.EndTime != nil {
-		secs := int64(row.EndTime.Sub(row.StartTime).Seconds())
+		secs := max(0, int64(row.EndTime.Sub(row.StartTime).Seconds()))
 		row.Duration = &secs
 	}
-	if r.How == Failed && row.ErrorMessage == "" {
-		row.ErrorMessage = r.Text
+	if r.How == Failed {
+		row.ErrorMessage, row.FailureClass = either(row.ErrorMessage, r.Text), r.class()
+	}
+	if r.Interrupted {
+		row.FailureType = Interrupted
 	}
 	return NewEntry(StateReported, row)
 }
@@ -334,6 +372,8 @@ type StateRow struct {
 	EndTime             *time.Time      `json:"end_time,omitempty"`
 	Duration            *int64          `json:"duration_seconds,omitempty"`
 	ErrorMessage        string          `json:"error_message,omitempty"`
+	FailureClass        Class           `json:"failure_class,omitempty"`
+	FailureType         string          `json:"failure_type,omitempty"`
 	RetryCount          int             `json:"retry_count"`
 	Attempt             int             `json:"attempt"`
 	Worker              string          `json:"worker,omitempty"`

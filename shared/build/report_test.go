@@ -2,6 +2,7 @@ package build_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -100,7 +101,7 @@ func TestStatusesFollowEachOther(t *testing.T) {
 	t.Parallel()
 	reported := []build.Status{build.Pending, build.InProgress, build.Completed, build.Failed, build.Cancelled}
 	become := map[build.Status]build.Status{build.Pending: build.InProgress, build.InProgress: build.InProgress, build.Completed: build.InProgress,
-		build.Failed: build.Failed, build.Cancelled: build.Cancelled}
+		build.Failed: build.Failed, build.Cancelled: build.Failed} // nobody asked to cancel
 	for _, from := range build.Statuses {
 		for _, how := range reported {
 			w := newWalk(t)
@@ -131,7 +132,7 @@ func TestABuildIsCompletedByItsLastStateOnly(t *testing.T) {
 	t.Parallel()
 	for report, want := range map[string]build.Status{
 		"95 completed": build.InProgress, "100": build.Completed, "100 completed": build.Completed, "100 in_progress": build.InProgress,
-		"90 completed": build.Completed, "90 in_progress": build.InProgress, "broken": build.Failed, "stopped": build.Cancelled, "shipped": build.Completed,
+		"90 completed": build.Completed, "90 in_progress": build.InProgress, "broken": build.Failed, "stopped": build.Failed, "shipped": build.Completed,
 	} {
 		w := newWalk(t)
 		w.rules = project
@@ -168,13 +169,6 @@ func TestTheFencing(t *testing.T) {
 			if c.want != "" && (w.b.Current != before.Current || w.b.Attempt != 2) {
 				t.Errorf("a refused report changed the build: %+v", w.b)
 			}
-			w = second(t)
-			if _, err := w.b.Fail(build.FailureIn{ErrorMessage: "late", Attempt: c.attempt}, w.rules, w.tick()); refusal(err) != c.want {
-				t.Errorf("failure: want %q, got %v", c.want, err)
-			}
-			if _, err := second(t).b.Beat(build.HeartbeatIn{Attempt: c.attempt}, "me", build.Builtin{}, noon); refusal(err) != c.want {
-				t.Errorf("heartbeat: want %q, got %v", c.want, err)
-			}
 		})
 	}
 }
@@ -189,8 +183,12 @@ func TestAReportOnAFailedBuildBeginsTheNextAttempt(t *testing.T) {
 	if w.b.Attempt != 1 {
 		t.Errorf("another failure began attempt %d", w.b.Attempt)
 	}
-	if _, err := w.try(build.ReportIn{StateCode: code(25), Attempt: ptr(1)}); err != nil || w.b.Attempt != 2 {
+	var kept *build.Kept
+	if _, err := w.try(build.ReportIn{StateCode: code(25), Attempt: ptr(1)}); !errors.As(err, &kept) || refusal(err) != "conflict" || kept.Entry.Kind != build.StateRepeated || w.b.Attempt != 1 {
 		t.Errorf("a report that names the failed attempt: %v, attempt %d", err, w.b.Attempt)
+	}
+	if w.to("25"); w.b.Attempt != 2 {
+		t.Errorf("a report without an attempt leaves attempt %d", w.b.Attempt)
 	}
 	if w.b.FailedState != nil || w.b.EndTime != nil || w.b.FailureClass != "" || w.b.Deadline == nil {
 		t.Errorf("of the failure there is left: %+v", w.b)
@@ -211,7 +209,8 @@ func TestWhatIsRememberedOfAState(t *testing.T) {
 		"said again":                             {[]string{"25", "25"}, build.Mark{Status: build.InProgress, Begin: minute(1), Tries: 1, Attempt: 1}},
 		"completed":                              {[]string{"25", "25 completed"}, build.Mark{Status: build.Completed, Begin: minute(1), End: minute(2), Tries: 1, Attempt: 1}},
 		"completed at once":                      {[]string{"25 completed"}, build.Mark{Status: build.Completed, Begin: minute(1), End: minute(1), Tries: 1, Attempt: 1}},
-		"completed twice is one try":             {[]string{"25 completed", "25 completed"}, build.Mark{Status: build.Completed, Begin: minute(1), End: minute(2), Tries: 1, Attempt: 1}},
+		"completed twice is said once":           {[]string{"25 completed", "25 completed"}, build.Mark{Status: build.Completed, Begin: minute(1), End: minute(1), Tries: 1, Attempt: 1}},
+		"begun late":                             {[]string{"25 completed", "25"}, build.Mark{Status: build.Completed, Begin: minute(1), End: minute(1), Tries: 1, Attempt: 1}},
 		"begun again after its end is a new try": {[]string{"25 completed", "20", "25"}, build.Mark{Status: build.InProgress, Begin: minute(3), Tries: 2, Attempt: 1}},
 		"failed":                                 {[]string{"25", "25 failed"}, build.Mark{Status: build.Failed, Begin: minute(1), End: minute(2), Tries: 1, Attempt: 1}},
 		"completed in the next attempt":          {[]string{"25", "25 failed", "25", "25 completed"}, build.Mark{Status: build.Completed, Begin: minute(3), End: minute(4), Tries: 2, Attempt: 2}},
@@ -230,7 +229,7 @@ func TestTheFingerprintIsThatOfTheTryThatWasCompleted(t *testing.T) {
 	t.Parallel()
 	w := newWalk(t)
 	say := func(status, print string) {
-		if _, err := w.try(build.ReportIn{StateCode: code(25), Status: status, Fingerprint: print}); err != nil {
+		if _, err := w.try(build.ReportIn{StateCode: code(25), Status: status, Fingerprint: print, Rerun: status == "in_progress"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -134,7 +134,7 @@ func clipText(s string) string {
 
 // A ResumeIn is the body of POST /builds/{id}/resume.
 type ResumeIn struct {
-	From         *int              `json:"resume_from_state" required:"true" doc:"The first state to run."`
+	From         *int              `json:"resume_from_state,omitempty" doc:"The first state to run. Default: that of the plan."`
 	To           *int              `json:"resume_to_state,omitempty" doc:"The last state to run; default: to the end."`
 	Reason       *string           `json:"resume_reason,omitempty" maxLength:"2000"`
 	RequestedBy  string            `json:"requested_by,omitempty" maxLength:"200" doc:"Default: the caller."`
@@ -142,19 +142,19 @@ type ResumeIn struct {
 	Metadata     json.RawMessage   `json:"metadata,omitempty" doc:"An object."`
 	Config       json.RawMessage   `json:"orchestration_config,omitempty" doc:"An object: platform, pipeline, job ..."`
 	Fingerprints map[string]string `json:"fingerprints,omitempty" doc:"Of the inputs of states, by code, as they are now: the resume begins at the first state that was completed with another one."`
-	Force        bool              `json:"force,omitempty" doc:"Although the plan advises against it. Not for builds that have ended or are being resumed."`
+	Force        bool              `json:"force,omitempty" doc:"Although the plan advises against it. Not for completed builds, for those that are being resumed, and for cancelled ones without a checkpoint."`
+	TakeOver     bool              `json:"take_over,omitempty" doc:"Although a worker holds the build, or another resume of it is not over: that one is replaced."`
+	Claimed
 }
 
 // check refuses what makes no sense whatever the build.
 func (in *ResumeIn) check() error {
 	switch {
-	case in.From == nil:
-		return problem.Missing("resume_from_state")
-	case *in.From < FirstState:
+	case in.From != nil && *in.From < FirstState:
 		return problem.New(problem.Refused, "resume_from_state must be >= 0")
-	case *in.From > LastState:
+	case in.From != nil && *in.From > LastState:
 		return problem.New(problem.Refused, "resume_from_state must be <= %d", LastState)
-	case in.To != nil && *in.To <= *in.From:
+	case in.To != nil && in.From != nil && *in.To <= *in.From:
 		return problem.New(problem.Refused, "resume_to_state must be greater than resume_from_state")
 	case in.To != nil && *in.To > LastState:
 		return problem.New(problem.Refused, "resume_to_state must be <= %d", LastState)
@@ -173,10 +173,16 @@ func (in ResumeIn) Request(m *Materials, id string) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, plan := m.Build, NewPlan(m, in.From, prints)
+	b, plan := m.Build, newPlan(m, in.From, prints, in.TakeOver)
 	forced := !plan.Resumable
-	if forced && (!in.Force || slices.Contains(unforceable, plan.Reason)) {
+	if forced && (!in.Force || m.unforceable(plan.Reason)) {
 		return nil, problem.New(problem.Kind(plan.Reason), "%s", plan.Detail)
+	}
+	if in.From == nil {
+		in.From = &plan.From
+	}
+	if in.To != nil && *in.To <= plan.From {
+		return nil, problem.New(problem.Refused, "resume_to_state must be greater than resume_from_state, which is %d", plan.From)
 	}
 	r := &Request{ID: id, RequestID: id, BuildID: b.ID, From: plan.From, Asked: *in.From, To: in.To, Targets: plan.Targets, Reason: in.Reason, RequestedBy: in.RequestedBy,
 		Source: either(in.Source, "api"), Strategy: plan.Strategy, Forced: forced, Status: RequestPending, CreatedAt: m.Now, UpdatedAt: m.Now}
@@ -190,18 +196,27 @@ func (in ResumeIn) Request(m *Materials, id string) (*Request, error) {
 	return r, nil
 }
 
-// unforceable are the reasons nobody can pass over.
-var unforceable = []Reason{Reason(problem.BuildCompleted), Reason(problem.BuildCancelled), Reason(problem.ResumeInProgress)}
+// unforceable reports whether nobody can pass over the reason: a cancelled build
+// goes on only from a checkpoint that is still there.
+func (m *Materials) unforceable(r Reason) bool {
+	switch problem.Kind(r) {
+	case problem.BuildCompleted, problem.ResumeInProgress:
+		return true
+	case problem.BuildCancelled:
+		return !slices.ContainsFunc(m.Artifacts, func(a *Artifact) bool { return a.Resumable && a.Usable(m.Now) })
+	}
+	return false
+}
 
 // resume opens the next attempt of b for r. The worker so far, if there is
 // one, is replaced from here on; the new one has the limit of the state to
 // report.
 func (b *Build) resume(r *Request, rules Rules, now time.Time) {
-	if b.Status == Failed {
-		b.reopen()
-	} else {
+	if b.Status.Active() {
 		b.Attempt++
 		b.Cancelling = false
+	} else {
+		b.reopen()
 	}
 	b.go_(InProgress, now)
 	b.watch(rules, now)
@@ -230,6 +245,7 @@ type RequestPatch struct {
 	TriggeredAt  *string `json:"triggered_at,omitempty" maxLength:"40" doc:"RFC 3339."`
 	CompletedAt  *string `json:"completed_at,omitempty" maxLength:"40" doc:"RFC 3339."`
 	ErrorMessage *string `json:"error_message,omitempty" maxLength:"4000"`
+	Claimed
 }
 
 // Apply changes r, and the build b it belongs to when that ends its resume.

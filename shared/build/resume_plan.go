@@ -138,8 +138,14 @@ type PlanTarget struct {
 // for where it failed, else where it is. prints are the fingerprints the inputs
 // of states have now, by code. It is a pure function.
 func NewPlan(m *Materials, from *int, prints map[int]string) *Plan {
+	return newPlan(m, from, prints, false)
+}
+
+// newPlan is NewPlan; with takeOver for somebody who replaces the worker, or the
+// open resume, of the build.
+func newPlan(m *Materials, from *int, prints map[int]string, takeOver bool) *Plan {
 	b := m.Build
-	p := &planner{Materials: m, out: &Plan{BuildID: b.ID, Attempt: b.Attempt, Lease: b.hold(), LastCompleted: b.LastCompleted, FailedState: b.failedAt(),
+	p := &planner{Materials: m, takeOver: takeOver, out: &Plan{BuildID: b.ID, Attempt: b.Attempt, Lease: b.hold(), LastCompleted: b.LastCompleted, FailedState: b.failedAt(),
 		Restore: []Restore{}, Artifacts: []PlanArtifact{}, Variables: []PlanVariable{}, States: []PlanState{}, Warnings: []string{}}}
 	p.begin(from)
 	p.compare(prints)
@@ -166,6 +172,7 @@ type planner struct {
 	restored []*Artifact
 	lost     problem.Kind // why a checkpoint that is needed cannot be restored, "" when it can
 	needs    []finding    // what is required and not there, in order
+	takeOver bool
 }
 
 // A finding is something that keeps the build from being resumed.
@@ -632,12 +639,12 @@ func (p *planner) against() finding {
 	case b.Status == Completed:
 		return finding{problem.BuildCompleted, fmt.Sprintf("Build '%s' is completed.", b.ID)}
 	case b.Status == Cancelled:
-		return finding{problem.BuildCancelled, fmt.Sprintf("Build '%s' is cancelled.", b.ID)}
-	case b.Resume.Open():
-		return finding{problem.ResumeInProgress, fmt.Sprintf("Build '%s' is being resumed by request %s, which is %s. If that is dead, set its orchestration_status to failed.", b.ID, b.Resume.ID, b.Resume.Status)}
+		return finding{problem.BuildCancelled, fmt.Sprintf("Build '%s' is cancelled. While a checkpoint of it is there it can be resumed with force (bldst build resume %s --force).", b.ID, b.ID)}
+	case b.Resume.Open() && !p.takeOver:
+		return finding{problem.ResumeInProgress, fmt.Sprintf("Build '%s' is being resumed by request %s, which is %s.", b.ID, b.Resume.ID, b.Resume.Status) + p.replace()}
 	case len(b.Marks) == 0:
 		return finding{problem.NothingDone, fmt.Sprintf("Build '%s' has reported nothing so far.", b.ID)}
-	case b.Status != Failed:
+	case b.Status != Failed && !p.takeOver:
 		return finding{problem.BuildRunning, p.running()}
 	case p.Breaker != nil && p.Breaker.Open:
 		return finding{problem.BreakerOpen, "The breaker of the image line is open: " + p.Breaker.Reason}
@@ -652,17 +659,25 @@ func (p *planner) against() finding {
 	}
 }
 
-// running says how it is known that the build is being worked on.
+// running says how it is known that the build is being worked on, and what to
+// do when that is not so.
 func (p *planner) running() string {
 	b := p.Build
+	where := fmt.Sprintf("Build '%s' is %s at state %d", b.ID, b.Status, b.Current)
 	switch {
 	case !b.leased():
-		return fmt.Sprintf("Build '%s' is %s at state %d.", b.ID, b.Status, b.Current)
+		where += "."
 	case b.Lease.Until.After(p.Now):
-		return fmt.Sprintf("Build '%s' is %s at state %d; its worker '%s' is alive.", b.ID, b.Status, b.Current, b.Lease.Worker)
+		where += fmt.Sprintf("; worker '%s' holds it since %s, until %s.", b.Lease.Worker, b.Lease.since().UTC().Format(time.RFC3339), b.Lease.Until.UTC().Format(time.RFC3339))
 	default:
-		return fmt.Sprintf("Build '%s' is %s at state %d; its worker '%s' was last heard of at %s.", b.ID, b.Status, b.Current, b.Lease.Worker, b.Lease.At.UTC().Format(time.RFC3339))
+		where += fmt.Sprintf("; its worker '%s' was last heard of at %s, and its lease ended at %s.", b.Lease.Worker, b.Lease.At.UTC().Format(time.RFC3339), b.Lease.Until.UTC().Format(time.RFC3339))
 	}
+	return where + p.replace()
+}
+
+// replace says how to go on where somebody seems to work on the build.
+func (p *planner) replace() string {
+	return fmt.Sprintf(" If that is dead, take the build over: POST /builds/%s/resume {\"take_over\": true} (bldst build resume %s --take-over).", p.Build.ID, p.Build.ID)
 }
 
 func (p *planner) loss() string {

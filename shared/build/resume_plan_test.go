@@ -158,7 +158,7 @@ func TestThePlan(t *testing.T) {
 		}, want{build.OK, build.FromArtifact, 30, "early@20", "10 skip 20 restore 30 run 35 run"}},
 
 		"a completed build":       {func(t *testing.T) *scene { return sceneOf(newWalk(t).to("10", "100")) }, want{"build_completed", build.RerunState, 100, "", "10 skip 100 run"}},
-		"a cancelled build":       {func(t *testing.T) *scene { return sceneOf(newWalk(t).to("10", "10 cancelled")) }, want{"build_cancelled", build.RerunState, 10, "", "10 run"}},
+		"a cancelled build":       {func(t *testing.T) *scene { return sceneOf(newWalk(t).to("10").cancel()) }, want{"build_cancelled", build.RerunState, 10, "", "10 run"}},
 		"a running build":         {func(t *testing.T) *scene { return sceneOf(newWalk(t).to("10")) }, want{"build_running", build.RerunState, 10, "", "10 run"}},
 		"a build without reports": {func(t *testing.T) *scene { return sceneOf(newWalk(t)) }, want{"nothing_done", build.RerunState, 0, "", "0 run"}},
 		"a build that is being resumed": {func(t *testing.T) *scene {

@@ -24,6 +24,10 @@ func TestAskingForAResume(t *testing.T) {
 		s.b.Resume = &build.ResumeState{ID: "r0", Status: build.RequestPending}
 		return s
 	}
+	cancelled := func(t *testing.T) *scene {
+		return sceneOf(newWalk(t).to("10 completed", "20").cancel()).checkpoint("vm", 10, nil)
+	}
+	needyRunning := func(t *testing.T) *scene { s := needy(t); s.to("35"); return s }
 	for name, c := range map[string]struct {
 		scene func(t *testing.T) *scene
 		in    build.ResumeIn
@@ -33,7 +37,8 @@ func TestAskingForAResume(t *testing.T) {
 		"of a failed build":                  {newScene0, build.ResumeIn{From: ptr(35)}, "", ""},
 		"up to a state":                      {newScene0, build.ResumeIn{From: ptr(35), To: ptr(80)}, "", ""},
 		"from state 0":                       {newScene0, build.ResumeIn{From: ptr(0)}, "", ""},
-		"from nowhere":                       {newScene0, build.ResumeIn{}, "invalid resume_from_state", "Field required"},
+		"from where the plan begins":         {newScene0, build.ResumeIn{}, "", ""},
+		"up to where the plan begins":        {newScene0, build.ResumeIn{To: ptr(35)}, "refused", "which is 35"},
 		"from below 0":                       {newScene0, build.ResumeIn{From: ptr(-1)}, "refused", "resume_from_state must be >= 0"},
 		"from above 100":                     {newScene0, build.ResumeIn{From: ptr(101)}, "refused", "resume_from_state must be <= 100"},
 		"up to where it begins":              {newScene0, build.ResumeIn{From: ptr(35), To: ptr(35)}, "refused", "resume_to_state must be greater than resume_from_state"},
@@ -46,7 +51,12 @@ func TestAskingForAResume(t *testing.T) {
 		"of one that has reported nothing":   {func(t *testing.T) *scene { return sceneOf(newWalk(t)) }, build.ResumeIn{From: ptr(0)}, "nothing_done", ""},
 		"of one with nothing, by force":      {func(t *testing.T) *scene { return sceneOf(newWalk(t)) }, build.ResumeIn{From: ptr(0), Force: true}, "", ""},
 		"of a completed build, by force":     {func(t *testing.T) *scene { return sceneOf(newWalk(t).to("100")) }, build.ResumeIn{From: ptr(0), Force: true}, "build_completed", ""},
-		"of a cancelled build, by force":     {func(t *testing.T) *scene { return sceneOf(newWalk(t).to("10", "10 cancelled")) }, build.ResumeIn{From: ptr(0), Force: true}, "build_cancelled", ""},
+		"of a cancelled build, by force":     {func(t *testing.T) *scene { return sceneOf(newWalk(t).to("10").cancel()) }, build.ResumeIn{From: ptr(0), Force: true}, "build_cancelled", ""},
+		"of a cancelled one with checkpoint": {cancelled, build.ResumeIn{From: ptr(20)}, "build_cancelled", "--force"},
+		"of a cancelled one, with force":     {cancelled, build.ResumeIn{From: ptr(20), Force: true}, "", ""},
+		"of a running build, by taking over": {running, build.ResumeIn{From: ptr(20), TakeOver: true}, "", ""},
+		"of one that is resumed, taken over": {open, build.ResumeIn{From: ptr(35), TakeOver: true}, "", ""},
+		"of one that lacks something":        {needyRunning, build.ResumeIn{From: ptr(35), TakeOver: true}, "artifact_missing", "'vm'"},
 		"of one that is resumed, by force":   {open, build.ResumeIn{From: ptr(35), Force: true}, "resume_in_progress", "r0"},
 		"past a missing artifact":            {needy, build.ResumeIn{From: ptr(35)}, "artifact_missing", "'vm'"},
 		"past a missing artifact, by force":  {needy, build.ResumeIn{From: ptr(35), Force: true}, "", ""},
@@ -159,7 +169,7 @@ func TestHowAResumeGoes(t *testing.T) {
 		"a failure at once":                      {nil, steps{fail}, want{build.RequestFailed, "late", build.Failed, 2}},
 		"a report after the failure":             {nil, steps{fail, report("35")}, want{build.RequestFailed, "late", build.InProgress, 3}},
 		"cancelling":                             {nil, steps{cancel}, want{build.RequestFailed, "The build was cancelled.", build.Cancelled, 2}},
-		"a cancelled report":                     {nil, steps{report("35"), report("35 cancelled")}, want{build.RequestFailed, "The build was cancelled.", build.Cancelled, 2}},
+		"a cancelled report nobody asked for":    {nil, steps{report("35"), report("35 cancelled")}, want{build.RequestFailed, "", build.Failed, 2}},
 		"the job could not be started":           {nil, steps{patch(build.RequestPatch{Status: "failed", ErrorMessage: ptr("no runner")})}, want{build.RequestFailed, "", build.Failed, 2}},
 		"the job ended badly after a report":     {nil, steps{report("35"), patch(build.RequestPatch{Status: "failed"})}, want{build.RequestFailed, "", build.InProgress, 2}},
 		"the job ended well":                     {nil, steps{report("35"), patch(build.RequestPatch{Status: "completed"})}, want{build.RequestCompleted, "", build.InProgress, 2}},

@@ -47,10 +47,10 @@ const tag = "Builds"
 // Mount adds the endpoints of builds, their states, failures and history.
 func (s *Service) Mount(a *api.API) {
 	gone := []problem.Kind{problem.NotFound}
-	changed := []problem.Kind{problem.NotFound, problem.Refused, problem.Conflict, problem.StaleAttempt, problem.PreconditionFailed}
+	changed := []problem.Kind{problem.NotFound, problem.Refused, problem.Conflict, problem.StaleAttempt, problem.Leased, problem.PreconditionFailed}
 	api.Handle(a, api.Op{ID: "create-build", Method: http.MethodPost, Path: "/builds", Scope: auth.Write, Tag: tag, Status: http.StatusCreated, Also: http.StatusOK,
 		Summary: "Start to record a build", Description: "With attach=true an existing build of the same number and references is answered with 200.",
-		Problems: gone, Request: exampleCreate, Answer: exampleBuild.View()}, s.create)
+		Problems: []problem.Kind{problem.NotFound, problem.Conflict, problem.BuildCompleted, problem.BuildCancelled}, Request: exampleCreate, Answer: exampleBuild.View()}, s.create)
 	api.Handle(a, api.Op{ID: "list-builds", Method: http.MethodGet, Path: "/builds", Scope: auth.Read, Tag: tag,
 		Summary: "List builds, newest first", Problems: gone, Answer: []View{exampleBuild.View()}}, s.list)
 	api.Handle(a, api.Op{ID: "get-build", Method: http.MethodGet, Path: "/builds/{id}", Scope: auth.Read, Tag: tag,
@@ -105,10 +105,25 @@ func (s *Service) create(ctx context.Context, in *createIn) (*createOut, error) 
 	case err == nil:
 		return &createOut{Status: http.StatusCreated, ETag: api.ETag(b.Rev), Body: b.View()}, nil
 	case b != nil && in.Attach && problem.Is(err, problem.Conflict):
+		if err := b.attachable(); err != nil {
+			return nil, err
+		}
 		return &createOut{Status: http.StatusOK, ETag: api.ETag(b.Rev), Body: b.View()}, nil
 	default:
 		return nil, err
 	}
+}
+
+// attachable refuses a caller that wants to work on a build that has ended: it
+// should hear so before it begins.
+func (b *Build) attachable() error {
+	switch b.Status {
+	case Completed:
+		return problem.New(problem.BuildCompleted, "Build '%s' is completed with id '%s'; there is nothing left to do. A new build needs another number.", b.Number, b.ID)
+	case Cancelled:
+		return problem.New(problem.BuildCancelled, "Build '%s' is cancelled, with id '%s'. While a checkpoint of it is there it can be resumed with force (bldst build resume %s --force); a new build needs another number.", b.Number, b.ID, b.ID)
+	}
+	return nil
 }
 
 type listIn struct {
@@ -200,14 +215,11 @@ func (s *Service) restore(ctx context.Context, in *deleteIn) (*api.Object[View],
 type reportIn struct {
 	Ref
 	api.Match
-	Attempt int `header:"X-Build-Attempt" minimum:"0" doc:"The attempt the worker belongs to."`
-	Body    ReportIn
+	Body ReportIn
 }
 
 func (s *Service) report(ctx context.Context, in *reportIn) (*api.Object[StateAnswer], error) {
-	if in.Body.Attempt == nil && in.Attempt > 0 {
-		in.Body.Attempt = &in.Attempt
-	}
+	in.Body.Attempt = claimed(ctx)
 	b, entry, err := s.Store.ChangeBuild(ctx, in.ID, func(b *Build, rules Rules, now time.Time) (Entry, error) {
 		if err := in.Check(b.Rev); err != nil {
 			return Entry{}, err
@@ -222,6 +234,9 @@ func (s *Service) report(ctx context.Context, in *reportIn) (*api.Object[StateAn
 		entry, err := b.Advance(r, rules, now)
 		if err == nil && in.Body.Worker != "" && b.Status.Active() {
 			b.lend(in.Body.Worker, rules, now)
+		}
+		if err == nil && in.Body.Release {
+			b.release(now)
 		}
 		return entry, err
 	})
@@ -306,14 +321,10 @@ func (s *Service) states(ctx context.Context, in *rowsIn) (*api.List[ShownState]
 type failIn struct {
 	Ref
 	api.Match
-	Attempt int `header:"X-Build-Attempt" minimum:"0" doc:"The attempt the worker belongs to."`
-	Body    FailureIn
+	Body FailureIn
 }
 
 func (s *Service) fail(ctx context.Context, in *failIn) (*api.Object[ShownFailure], error) {
-	if in.Body.Attempt == nil && in.Attempt > 0 {
-		in.Body.Attempt = &in.Attempt
-	}
 	b, entry, err := s.Store.ChangeBuild(ctx, in.ID, func(b *Build, rules Rules, now time.Time) (Entry, error) {
 		if err := in.Check(b.Rev); err != nil {
 			return Entry{}, err

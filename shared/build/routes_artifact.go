@@ -19,9 +19,10 @@ type ArtifactService struct{ Store ArtifactStore }
 func (s *ArtifactService) Mount(a *api.API) {
 	const tag = "Artifacts"
 	gone := []problem.Kind{problem.NotFound}
-	changed := []problem.Kind{problem.NotFound, problem.Conflict, problem.PreconditionFailed}
+	made := []problem.Kind{problem.NotFound, problem.Conflict, problem.StaleAttempt}
+	changed := append(made, problem.PreconditionFailed)
 	api.Handle(a, api.Op{ID: "create-artifact", Method: http.MethodPost, Path: "/builds/{id}/artifacts", Scope: auth.Write, Tag: tag, Status: http.StatusCreated,
-		Summary: "Register an artifact of a build", Description: "Also after the build has ended.", Problems: gone, Request: exampleArtifactIn, Answer: exampleArtifact}, s.create)
+		Summary: "Register an artifact of a build", Description: "Also after the build has ended.", Problems: made, Request: exampleArtifactIn, Answer: exampleArtifact}, s.create)
 	api.Handle(a, api.Op{ID: "list-artifacts", Method: http.MethodGet, Path: "/builds/{id}/artifacts", Scope: auth.Read, Tag: tag,
 		Summary: "List the artifacts of a build, by state and age", Problems: gone, Answer: []Artifact{exampleArtifact}}, s.list)
 	api.Handle(a, api.Op{ID: "get-artifact", Method: http.MethodGet, Path: "/builds/{id}/artifacts/{aid}", Scope: auth.Read, Tag: tag,
@@ -165,6 +166,7 @@ type revokeArtifactIn struct {
 	api.Match
 	Body struct {
 		Reason string `json:"reason" required:"true" minLength:"1" maxLength:"2000" doc:"Why it must not be used any more."`
+		Claimed
 	}
 }
 

@@ -18,11 +18,11 @@ func (s *JobService) Mount(a *api.API) {
 	const tag = "Jobs"
 	gone := []problem.Kind{problem.NotFound}
 	api.Handle(a, api.Op{ID: "create-job", Method: http.MethodPost, Path: "/builds/{id}/jobs", Scope: auth.Write, Tag: tag, Status: http.StatusCreated,
-		Summary: "Register the CI job that works on a build", Problems: gone, Request: exampleJobIn, Answer: exampleJob}, s.create)
+		Summary: "Register the CI job that works on a build", Problems: []problem.Kind{problem.NotFound, problem.StaleAttempt}, Request: exampleJobIn, Answer: exampleJob}, s.create)
 	api.Handle(a, api.Op{ID: "list-jobs", Method: http.MethodGet, Path: "/builds/{id}/jobs", Scope: auth.Read, Tag: tag,
 		Summary: "List the CI jobs of a build, newest first", Problems: gone, Answer: []Job{exampleJob}}, s.list)
 	api.Handle(a, api.Op{ID: "update-job", Method: http.MethodPatch, Path: "/builds/{id}/jobs/{jid}", Scope: auth.Write, Tag: tag,
-		Summary: "Change how a CI job is going", Problems: []problem.Kind{problem.NotFound, problem.Conflict, problem.PreconditionFailed},
+		Summary: "Change how a CI job is going", Problems: []problem.Kind{problem.NotFound, problem.Conflict, problem.StaleAttempt, problem.PreconditionFailed},
 		Request: map[string]any{"status": "success"}, Answer: exampleJob}, s.update)
 }
 

@@ -20,7 +20,7 @@ type ResumeService struct{ Store ResumeStore }
 func (s *ResumeService) Mount(a *api.API) {
 	const tag = "Resume"
 	gone := []problem.Kind{problem.NotFound}
-	changed := []problem.Kind{problem.NotFound, problem.Refused, problem.Conflict, problem.PreconditionFailed}
+	changed := []problem.Kind{problem.NotFound, problem.Refused, problem.Conflict, problem.StaleAttempt, problem.PreconditionFailed}
 	api.Handle(a, api.Op{ID: "resume-context", Method: http.MethodGet, Path: "/builds/{id}/resume-context", Scope: auth.Read, Tag: tag,
 		Summary: "Get what a worker needs to go on with a build", Description: revealDoc, Problems: gone, Answer: exampleContext}, s.context)
 	api.Handle(a, api.Op{ID: "resume-plan", Method: http.MethodGet, Path: "/builds/{id}/resume-plan", Scope: auth.Read, Tag: tag,

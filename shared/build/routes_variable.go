@@ -17,9 +17,10 @@ type VariableService struct{ Store VariableStore }
 func (s *VariableService) Mount(a *api.API) {
 	const tag = "Variables"
 	gone := []problem.Kind{problem.NotFound}
-	changed := []problem.Kind{problem.NotFound, problem.Conflict, problem.PreconditionFailed}
+	made := []problem.Kind{problem.NotFound, problem.Conflict, problem.StaleAttempt}
+	changed := append(made, problem.PreconditionFailed)
 	api.Handle(a, api.Op{ID: "set-variable", Method: http.MethodPost, Path: "/builds/{id}/variables", Scope: auth.Write, Tag: tag, Status: http.StatusCreated,
-		Summary: "Set a variable of a build", Description: "Also when the key exists.", Problems: gone, Request: exampleVariableIn, Answer: exampleVariable}, s.set)
+		Summary: "Set a variable of a build", Description: "Also when the key exists.", Problems: made, Request: exampleVariableIn, Answer: exampleVariable}, s.set)
 	api.Handle(a, api.Op{ID: "list-variables", Method: http.MethodGet, Path: "/builds/{id}/variables", Scope: auth.Read, Tag: tag,
 		Summary: "List the variables of a build, by key", Description: revealDoc, Problems: gone, Answer: []Variable{exampleVariable}}, s.list)
 	api.Handle(a, api.Op{ID: "get-variables-dict", Method: http.MethodGet, Path: "/builds/{id}/variables/dict", Scope: auth.Read, Tag: tag,

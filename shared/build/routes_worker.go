@@ -12,7 +12,7 @@ import (
 
 // mountWorker adds the endpoints of workers.
 func (s *ResumeService) mountWorker(a *api.API) {
-	changed := []problem.Kind{problem.NotFound, problem.Refused, problem.Conflict, problem.StaleAttempt}
+	changed := []problem.Kind{problem.NotFound, problem.Refused, problem.Conflict, problem.StaleAttempt, problem.Leased}
 	api.Handle(a, api.Op{ID: "heartbeat", Method: http.MethodPost, Path: "/builds/{id}/heartbeat", Scope: auth.Write, Tag: tag,
 		Summary: "Say that the worker of a build is alive", Description: "Changes nothing of the build. The answer says until when the next one must come, and whether the worker is asked to stop.",
 		Problems: changed, Request: map[string]any{"attempt": 1, "worker": "runner-7", "progress": 60}, Answer: exampleBeat}, s.heartbeat)
@@ -31,8 +31,7 @@ type HeartbeatAnswer struct {
 
 type heartbeatIn struct {
 	Ref
-	Attempt int `header:"X-Build-Attempt" minimum:"0" doc:"The attempt the worker belongs to."`
-	Body    *HeartbeatIn
+	Body *HeartbeatIn
 }
 
 type heartbeatOut struct{ Body HeartbeatAnswer }
@@ -42,15 +41,22 @@ func (s *ResumeService) heartbeat(ctx context.Context, in *heartbeatIn) (*heartb
 	if in.Body != nil {
 		body = *in.Body
 	}
-	if body.Attempt == nil && in.Attempt > 0 {
-		body.Attempt = &in.Attempt
-	}
-	user, _ := auth.Actor(ctx)
-	b, err := s.Store.Beat(ctx, in.ID, func(b *Build, rules Rules, now time.Time) (*Lease, error) { return b.Beat(body, user, rules, now) })
+	b, err := s.beat(ctx, in.ID, body)
 	if err != nil {
 		return nil, err
 	}
 	return &heartbeatOut{HeartbeatAnswer{Attempt: b.Attempt, Revision: b.Rev, LeaseUntil: b.Lease.Until, CancelRequested: b.Cancelling}}, nil
+}
+
+// beat renews the lease of a worker. One that takes the build over changes it:
+// the next attempt begins.
+func (s *ResumeService) beat(ctx context.Context, ref string, body HeartbeatIn) (*Build, error) {
+	user, _ := auth.Actor(ctx)
+	if !body.TakeOver {
+		return s.Store.Beat(ctx, ref, func(b *Build, rules Rules, now time.Time) (*Lease, error) { return b.Beat(body, user, rules, now) })
+	}
+	b, _, err := s.Store.ChangeBuild(ctx, ref, func(b *Build, rules Rules, now time.Time) (Entry, error) { return b.TakeOver(body, user, rules, now) })
+	return b, err
 }
 
 type cancelIn struct {
@@ -58,6 +64,7 @@ type cancelIn struct {
 	api.Match
 	Body *struct {
 		Reason string `json:"reason,omitempty" maxLength:"2000"`
+		Claimed
 	}
 }
 

@@ -56,6 +56,15 @@ func (b *Build) markAlongside(r Report) {
 	b.Marks[r.At] = m
 }
 
+// lateTarget remembers a target that is reported of a state that is done.
+func (b *Build) lateTarget(r Report) {
+	m := b.Marks[r.At]
+	if r.Target != "" && m.Targets[r.Target] != Completed {
+		m.setTarget(r.Target, r.How)
+		b.Marks[r.At] = m
+	}
+}
+
 // standing reports whether the targets of the state, marked m, hold when the
 // state is reported with the fingerprint.
 func (b *Build) standing(code int, m Mark, fingerprint string) bool {

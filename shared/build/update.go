@@ -72,6 +72,12 @@ func (b *Build) move(in UpdateIn, rules Rules, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if err := b.open(); err != nil {
+		return err
+	}
+	if b.Cancelling = b.Cancelling || r.How == Cancelled; r.How == Cancelled { // PUT asks for it by itself
+		r.Attempt = 0
+	}
 	if _, err := b.Advance(r, rules, now); err != nil {
 		return err
 	}

@@ -103,6 +103,7 @@ type VariableIn struct {
 	SetAtState    api.IntOrString `json:"set_at_state,omitzero" doc:"0-100, or the name of a state."`
 	IsSensitive   *bool           `json:"is_sensitive,omitempty" doc:"Default false."`
 	IsRequired    *bool           `json:"is_required_for_resume,omitempty" doc:"Default false."`
+	Claimed
 }
 
 // Set returns the variable of b that in describes, having been old.
@@ -147,6 +148,7 @@ type VariablePatch struct {
 	VariableType  *string `json:"variable_type,omitempty" minLength:"1" maxLength:"50"`
 	IsSensitive   *bool   `json:"is_sensitive,omitempty"`
 	IsRequired    *bool   `json:"is_required_for_resume,omitempty"`
+	Claimed
 }
 
 // Apply changes v.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bldst/shared/api"
+	"bldst/shared/auth"
 	"bldst/shared/build"
 	"bldst/shared/problem"
 )
@@ -66,7 +67,19 @@ func (w *walk) try(in build.ReportIn) (build.Entry, error) {
 	if err != nil {
 		return build.Entry{}, err
 	}
+	if err := w.b.Fence(auth.Claim{Attempt: r.Attempt, Worker: r.Worker, TakeOver: r.TakeOver}, now); err != nil {
+		return build.Entry{}, err
+	}
 	return w.b.Advance(r, w.rules, now)
+}
+
+// cancel cancels the build.
+func (w *walk) cancel() *walk {
+	w.t.Helper()
+	if _, err := w.b.Cancel("", w.tick()); err != nil {
+		w.t.Fatal(err)
+	}
+	return w
 }
 
 // to reports states: "25 completed", "30".

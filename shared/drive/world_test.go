@@ -125,6 +125,7 @@ func (w *world) report(id string, code int, status, worker string) *build.Build 
 		if err != nil {
 			return build.Entry{}, err
 		}
+		b.Cancelling = r.How == build.Cancelled // somebody has asked for it
 		e, err := b.Advance(r, rules, now)
 		if worker != "" && b.Status.Active() {
 			window, _ := rules.Windows(b.Current)

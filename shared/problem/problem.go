@@ -27,6 +27,7 @@ const (
 	Conflict             Kind = "conflict"               // 409: exists already, or was changed meanwhile
 	Ambiguous            Kind = "ambiguous"              // 409: a name that several things have
 	StaleAttempt         Kind = "stale_attempt"          // 409: a report of a replaced attempt
+	Leased               Kind = "leased"                 // 409: another worker holds the build
 	PreconditionFailed   Kind = "precondition_failed"    // 412: If-Match names another revision
 	TooLarge             Kind = "too_large"              // 413
 	UnsupportedMediaType Kind = "unsupported_media_type" // 415
@@ -64,6 +65,7 @@ var statuses = []struct {
 	{Conflict, http.StatusConflict},
 	{Ambiguous, http.StatusConflict},
 	{StaleAttempt, http.StatusConflict},
+	{Leased, http.StatusConflict},
 	{BuildCompleted, http.StatusConflict},
 	{BuildCancelled, http.StatusConflict},
 	{BuildRunning, http.StatusConflict},

@@ -31,7 +31,11 @@ func populate(w *works, n int) *populace {
 	for i := range n {
 		l := listed{fmt.Sprintf("n%02d", i), fmt.Sprint("p", r.IntN(3)), []string{"azure", "gcp"}[r.IntN(2)], statuses[r.IntN(5)]}
 		w.call(fmt.Sprintf(`POST /builds write {"build_number":%q,"project_id":%q,"platform_id":%q}`, l.number, l.project, l.platform)).want(201)
-		if l.status != "pending" {
+		switch l.status {
+		case "pending":
+		case "cancelled":
+			w.call("POST /builds/" + l.number + "/cancel write").want(200)
+		default:
 			code := map[string]int{"completed": 100}[l.status]
 			w.call(fmt.Sprintf(`POST /builds/%s/state write {"state_code":%d,"status":%q}`, l.number, max(code, 25), l.status)).want(200)
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -322,7 +323,14 @@ func (s *Store) actOnBuild(ctx context.Context, ref string, deleted bool, more [
 		}
 		old = b
 		next, now := b.Copy(), s.now()
+		if err := b.Fence(auth.RequestOf(ctx).Claim, now); err != nil {
+			return nil, build.Entry{}, err
+		}
 		e, ops, err := f(step{b: next, rules: rules, now: now, items: items})
+		kept := (*build.Kept)(nil)
+		if errors.As(err, &kept) {
+			e, err = kept.Entry, nil
+		}
 		if err != nil {
 			return nil, build.Entry{}, err
 		}
@@ -337,6 +345,9 @@ func (s *Store) actOnBuild(ctx context.Context, ref string, deleted bool, more [
 		}
 		err = s.write(ctx, append(all, follow...)...)
 		refused := table.Refused(err)
+		if refused == nil && err == nil && kept != nil {
+			return nil, build.Entry{}, kept.Problem
+		}
 		if refused == nil {
 			return next, e, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"bldst/shared/auth"
 	"bldst/shared/build"
 	"bldst/shared/problem"
 	"bldst/shared/table"
@@ -191,13 +192,22 @@ func (s *Store) ChangeRequest(ctx context.Context, ref, id string, f func(*build
 }
 
 // followOps returns the op that brings the resume request of b to where a
-// change of the build, which was old, has left it; none when it has not moved
+// change of the build, which was old, has left it, or ends it when another one
+// has replaced it; none when it has not moved
 // or ops write it anyway.
 func (s *Store) followOps(ctx context.Context, old, b *build.Build, ops []table.Op, now time.Time) ([]table.Op, error) {
-	if b.Resume == nil || old.Resume == nil || b.Resume.ID != old.Resume.ID || b.Resume.Status == old.Resume.Status {
+	if b.Resume == nil || old.Resume == nil {
 		return nil, nil
 	}
-	k := buildSub(b.ID, requestPrefix+b.Resume.ID)
+	is := *b.Resume
+	if is.ID != old.Resume.ID { // another request has replaced it
+		is = *old.Resume
+		is.Status, is.Error = build.RequestFailed, "Resume request "+b.Resume.ID+" has taken the build over."
+	}
+	if is.Status == old.Resume.Status || !old.Resume.Open() {
+		return nil, nil
+	}
+	k := buildSub(b.ID, requestPrefix+is.ID)
 	for i := range ops {
 		if ops[i].Item.Key == k {
 			return nil, nil
@@ -211,7 +221,7 @@ func (s *Store) followOps(ctx context.Context, old, b *build.Build, ops []table.
 	if err != nil {
 		return nil, err
 	}
-	r.Follow(*b.Resume, now)
+	r.Follow(is, now)
 	return []table.Op{requestOp(r, items[0])}, nil
 }
 
@@ -229,6 +239,9 @@ func (s *Store) Beat(ctx context.Context, ref string, f func(*build.Build, build
 			return nil, err
 		}
 		now := s.now()
+		if err := b.Fence(auth.RequestOf(ctx).Claim, now); err != nil {
+			return nil, err
+		}
 		lease, err := f(b, rules, now)
 		if err != nil {
 			return nil, err

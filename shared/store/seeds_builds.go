@@ -107,6 +107,7 @@ func (s *Store) seedReport(ctx context.Context, ref string, code int, status bui
 		if err != nil {
 			return build.Entry{}, err
 		}
+		b.Cancelling = status == build.Cancelled // somebody asked for it
 		e, err := b.Advance(r, rules, now)
 		b.Deadline = nil // nobody works on it: it never takes too long
 		return e, err

@@ -134,7 +134,7 @@ func baseAndInputs(t *testing.T, s *session) {
 
 func listBuilds(t *testing.T, s *session) {
 	p := s.newProject(t)
-	status := map[string]obj{"pending": nil, "in_progress": {"state_code": 5}, "completed": {"state_code": 100}, "failed": {"state_code": 5, "status": "failed"}, "cancelled": {"state_code": 5, "status": "cancelled"}}
+	status := map[string]obj{"pending": nil, "in_progress": {"state_code": 5}, "completed": {"state_code": 100}, "failed": {"state_code": 5, "status": "failed"}, "cancelled": nil}
 	byStatus := map[string]string{}
 	var all []string
 	for _, name := range []string{"pending", "in_progress", "completed", "failed", "cancelled"} {
@@ -142,6 +142,9 @@ func listBuilds(t *testing.T, s *session) {
 		b := s.newBuild(t, obj{"project_id": p, "platform_id": platform})
 		if status[name] != nil {
 			s.dev.post(t, "/builds/"+b+"/state", status[name]).is(http.StatusOK)
+		}
+		if name == "cancelled" {
+			s.dev.post(t, "/builds/"+b+"/cancel", nil).is(http.StatusOK)
 		}
 		byStatus[name] = b
 		all = append(all, b)
@@ -322,23 +325,26 @@ func stateStatus(t *testing.T, s *session) {
 }
 
 func transitions(t *testing.T, s *session) {
-	for name, end := range map[string]obj{"completed": {"state_code": 100, "status": "completed"}, "cancelled": {"state_code": 50, "status": "cancelled"}} {
-		at := "/builds/" + s.newBuild(t, nil)
-		s.dev.post(t, at+"/state", end).is(http.StatusOK)
-		for _, body := range []obj{{"state_code": 5}, {"state_code": 100}, {"state_code": 5, "status": "failed"}, {"state_code": 5, "status": "cancelled"}} {
+	done, stopped := "/builds/"+s.newBuild(t, nil), "/builds/"+s.newBuild(t, nil)
+	s.dev.post(t, done+"/state", obj{"state_code": 100, "status": "completed"}).is(http.StatusOK)
+	s.dev.post(t, stopped+"/cancel", nil).is(http.StatusOK)
+	for name, at := range map[string]string{"completed": done, "cancelled": stopped} {
+		for _, body := range []obj{{"state_code": 5}, {"state_code": 100, "status": "in_progress"}, {"state_code": 5, "status": "failed"}, {"state_code": 5, "status": "cancelled"}} {
 			s.dev.post(t, at+"/state", body).refused(http.StatusBadRequest, problem.Refused, "Cannot transition a "+name+" build.")
 		}
 		s.dev.post(t, at+"/failure", obj{"error_message": "late"}).refused(http.StatusBadRequest, problem.Refused, name)
 	}
+	s.dev.post(t, done+"/state", obj{"state_code": 100}).is(http.StatusOK).has(obj{"build_status": "completed", "attempt": 1})
 	at := "/builds/" + s.newBuild(t, nil)
 	s.dev.post(t, at+"/failure", obj{"state_code": 5, "error_message": "one"}).is(http.StatusOK).has(obj{"attempt": 1})
 	s.dev.post(t, at+"/state", obj{"state_code": 5, "status": "failed"}).is(http.StatusOK).has(obj{"attempt": 1, "build_status": "failed"})
 	s.dev.post(t, at+"/failure", obj{"error_message": "two"}).is(http.StatusOK).has(obj{"attempt": 1})
-	for i, body := range []obj{{"state_code": 5}, {"state_code": 5, "status": "completed"}, {"state_code": 0, "status": "pending"}, {"state_code": 5, "attempt": 4}} {
+	for i, body := range []obj{{"state_code": 5}, {"state_code": 5, "status": "completed"}, {"state_code": 0, "status": "pending"}, {"state_code": 5}} {
 		s.dev.post(t, at+"/state", body).is(http.StatusOK).has(obj{"attempt": i + 2})
 		s.dev.post(t, at+"/failure", obj{"error_message": "again"}).is(http.StatusOK).has(obj{"attempt": i + 2})
 	}
-	s.dev.post(t, at+"/state", obj{"state_code": 5, "status": "cancelled"}).is(http.StatusOK).has(obj{"attempt": 5, "build_status": "cancelled"})
+	s.dev.post(t, at+"/state", obj{"state_code": 5, "status": "cancelled"}).is(http.StatusOK).has(obj{"attempt": 5, "build_status": "failed"})
+	s.dev.post(t, at+"/cancel", nil).is(http.StatusOK).has(obj{"attempt": 5, "status": "cancelled"})
 	s.dev.post(t, "/builds/no-such/state", obj{"state_code": 5}).refused(http.StatusNotFound, problem.NotFound, "Build not found")
 	s.dev.post(t, "/builds/no-such/failure", obj{"error_message": "x"}).refused(http.StatusNotFound, problem.NotFound, "Build not found")
 }
@@ -347,7 +353,13 @@ func staleAttempt(t *testing.T, s *session) {
 	at := "/builds/" + s.newBuild(t, nil)
 	s.dev.post(t, at+"/state", obj{"state_code": 5, "attempt": 1}).is(http.StatusOK)
 	s.dev.post(t, at+"/failure", obj{"error_message": "x", "attempt": 1}).is(http.StatusOK)
-	s.dev.post(t, at+"/state", obj{"state_code": 5, "attempt": 1}).is(http.StatusOK).has(obj{"attempt": 2})
+	before := s.dev.get(t, at).has(obj{"status": "failed", "attempt": 1})
+	s.dev.post(t, at+"/state", obj{"state_code": 5, "attempt": 1, "message": "words of the dead"}).refused(http.StatusConflict, problem.Conflict, "resume", "attempt 2")
+	after := s.dev.get(t, at).has(obj{"status": "failed", "attempt": 1, "message": "x"})
+	if got := s.acts(t, at); got[len(got)-1] != "state.repeated" || after.etag() == before.etag() {
+		t.Errorf("words that name a failed attempt are not kept: %v", got)
+	}
+	s.dev.post(t, at+"/state", obj{"state_code": 5}).is(http.StatusOK).has(obj{"attempt": 2})
 	for _, path := range []string{"/state", "/failure"} {
 		body := obj{"state_code": 5, "error_message": "x"}
 		s.dev.post(t, at+path, with(body, obj{"attempt": 1})).refused(http.StatusConflict, problem.StaleAttempt, "2")

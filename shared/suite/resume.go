@@ -101,7 +101,6 @@ func resumeRequest(t *testing.T, s *session) {
 
 func badResumes(t *testing.T, s *session) {
 	at := s.failed(t, nil)
-	s.dev.post(t, at+"/resume", obj{}).invalid("resume_from_state")
 	s.dev.post(t, at+"/resume", obj{"resume_from_state": "x"}).invalid("resume_from_state")
 	s.dev.post(t, at+"/resume", obj{"resume_from_state": -1}).refused(http.StatusBadRequest, problem.Refused, "resume_from_state must be >= 0")
 	s.dev.post(t, at+"/resume", obj{"resume_from_state": 101}).refused(http.StatusBadRequest, problem.Refused)

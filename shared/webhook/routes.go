@@ -64,7 +64,7 @@ func (s *Service) failed(ctx context.Context, in *failedIn) (*api.Object[Webhook
 	if err != nil {
 		return nil, err
 	}
-	ctx = auth.WithRequest(ctx, &auth.Request{ID: auth.RequestOf(ctx).ID, Caller: &auth.Caller{Username: "webhook", Credential: "webhook"}})
+	ctx = auth.WithRequest(ctx, &auth.Request{ID: auth.RequestOf(ctx).ID, Caller: &auth.Caller{Username: "webhook", Credential: "webhook"}, Claim: f.claim()})
 	b, _, err := s.Store.ChangeSigned(ctx, f.BuildID, signature, func(b *build.Build, rules build.Rules, now time.Time) (build.Entry, error) {
 		return b.Fail(f.failure(), rules, now)
 	})

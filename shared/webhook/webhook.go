@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bldst/shared/api"
+	"bldst/shared/auth"
 	"bldst/shared/build"
 	"bldst/shared/outbound"
 	"bldst/shared/problem"
@@ -74,6 +75,14 @@ func (f Failure) failure() build.FailureIn {
 	details, _ := json.Marshal(map[string]any{"ci": f.Metadata, "last_successful_state": f.LastSuccessful, "timestamp": f.Timestamp})
 	return build.FailureIn{StateCode: f.CurrentState, ErrorMessage: strings.ToValidUTF8(f.Reason[:min(len(f.Reason), longest)], ""), ErrorCode: f.Code,
 		FailureClass: string(f.Class), Component: f.Metadata.Platform, ErrorDetails: details, Attempt: f.Attempt}
+}
+
+// claim returns the attempt that f belongs to.
+func (f Failure) claim() auth.Claim {
+	if f.Attempt == nil {
+		return auth.Claim{}
+	}
+	return auth.Claim{Attempt: *f.Attempt}
 }
 
 // A Store records failures.
