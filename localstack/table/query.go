@@ -51,7 +51,7 @@ func (s scan) page(ctx context.Context, tx *bolt.Tx, pos *port.Position, copies 
 	var page port.Page
 	var last port.Position
 	c, items := tx.Bucket(scanBuckets[s.q.Index]).Cursor(), tx.Bucket(itemsBucket)
-	skip := s.q.Skip
+	size, skip := 0, s.q.Skip
 	if pos != nil {
 		skip = 0
 	}
@@ -66,12 +66,16 @@ func (s scan) page(ctx context.Context, tx *bolt.Tx, pos *port.Position, copies 
 			page.Next = s.q.CursorAt(last)
 			break
 		}
-		last = s.position(k)
-		it, err := s.item(items, last.Key, v, copies)
+		at := s.position(k)
+		it, err := s.item(items, at.Key, v, copies)
 		if err != nil {
 			return port.Page{}, err
 		}
-		page.Items = append(page.Items, *it)
+		if !page.Add(*it, &size) {
+			page.Next = s.q.CursorAt(last)
+			break
+		}
+		last = at
 	}
 	return page, ctx.Err()
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -14,15 +15,20 @@ import (
 // Page is the input of every list endpoint: embed it. Cursor is the good way
 // through a long list; skip is honoured for callers that know nothing else.
 type Page struct {
-	Skip   int    `query:"skip" default:"0" minimum:"0" maximum:"100000" doc:"Pass over that many rows. A cursor is cheaper."`
-	Limit  int    `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most that many rows."`
+	Skip  int `query:"skip" default:"0" minimum:"0" maximum:"100000" doc:"Pass over that many rows. A cursor is cheaper."`
+	Limit int `query:"limit" default:"100" minimum:"1" maximum:"1000" doc:"At most that many rows; fewer when they are large."`
+	Onward
+}
+
+// Onward is the way through a list, page by page.
+type Onward struct {
 	Cursor string `query:"cursor" maxLength:"4096" doc:"From the Link header of the page before (rel=\"next\")."`
 
 	query url.Values
 }
 
 // Resolve implements huma.Resolver: it remembers the query for Next.
-func (p *Page) Resolve(hc huma.Context) []error {
+func (p *Onward) Resolve(hc huma.Context) []error {
 	u := hc.URL()
 	p.query = u.Query()
 	return nil
@@ -31,7 +37,7 @@ func (p *Page) Resolve(hc huma.Context) []error {
 // Next returns the Link header for the page after this one, "" when cursor is
 // empty. The link is relative to the request, so it holds behind any stage,
 // proxy or custom domain.
-func (p *Page) Next(cursor string) string {
+func (p *Onward) Next(cursor string) string {
 	if cursor == "" {
 		return ""
 	}
@@ -49,6 +55,40 @@ func (p *Page) Next(cursor string) string {
 type List[T any] struct {
 	Link string `header:"Link" doc:"rel=\"next\" when there may be more; relative to the request."`
 	Body []T
+}
+
+// maxWindow bounds the rows of a page in bytes: what AWS Lambda may answer is
+// bounded, and what is in strings is written twice over.
+const maxWindow = 1 << 20
+
+// Window returns the page of rows that p asks for, at most maxWindow bytes of
+// them but at least one. It is for lists that are read whole: its cursor is an
+// offset.
+func Window[T any](p Page, rows []T) (*List[T], error) {
+	at := p.Skip
+	if p.Cursor != "" {
+		n, err := strconv.Atoi(p.Cursor)
+		if err != nil || n < 0 {
+			return nil, &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{{Loc: []any{"query", "cursor"}, Msg: "Not a cursor of this list; begin again without one", Type: "value_error"}}}
+		}
+		at = n
+	}
+	at = min(at, len(rows))
+	end, size := at, 0
+	for ; end < len(rows) && end-at < p.Limit; end++ {
+		row, err := json.Marshal(rows[end])
+		if err != nil {
+			return nil, err
+		}
+		if size += len(row); size > maxWindow && end > at {
+			break
+		}
+	}
+	out := &List[T]{Body: rows[at:end]}
+	if end < len(rows) {
+		out.Link = p.Next(strconv.Itoa(end))
+	}
+	return out, nil
 }
 
 // An Object is the answer with one object.

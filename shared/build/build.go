@@ -97,9 +97,11 @@ type Build struct {
 
 	// Lease is the worker's lease, kept in a row of its own; nil when unknown.
 	Lease *Lease `json:"-"`
-	// Execution is the ARN of the execution that drives the build, kept in a
-	// row of its own; "" when unknown.
-	Execution string `json:"-"`
+	// Execution is the ARN of the execution that drives the build. While there
+	// is one it is kept in a row of its own; "" when unknown.
+	Execution string `json:"execution_arn,omitempty"`
+	// ETA is when the build is probably done; lists know it.
+	ETA *time.Time `json:"-"`
 }
 
 // A Base is what a build starts from.
@@ -149,8 +151,8 @@ type Store interface {
 	// History returns a page of the history of the build ref, oldest first
 	// unless newest is true, only of the given types if any.
 	History(ctx context.Context, ref string, p HistoryQuery) (*Build, []Row, string, error)
-	// Recent returns the builds changed last.
-	Recent(ctx context.Context, limit int) ([]*Build, error)
+	// Recent returns a page of the builds, those changed last first.
+	Recent(ctx context.Context, limit int, cursor string) ([]*Build, string, error)
 	// Summary returns the counters of the dashboard.
 	Summary(ctx context.Context) (*Summary, error)
 	// Platform returns the counters of one platform, and its newest builds.

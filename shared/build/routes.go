@@ -404,15 +404,16 @@ func (s *Service) summary(ctx context.Context, _ *noIn) (*summaryOut, error) {
 }
 
 type recentIn struct {
-	Limit int `query:"limit" default:"10" minimum:"1" maximum:"1000"`
+	Limit int `query:"limit" default:"10" minimum:"1" maximum:"1000" doc:"At most that many rows; fewer when they are large."`
+	api.Onward
 }
 
 func (s *Service) recent(ctx context.Context, in *recentIn) (*api.List[View], error) {
-	bs, err := s.Store.Recent(ctx, in.Limit)
+	bs, next, err := s.Store.Recent(ctx, in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	return &api.List[View]{Body: views(bs)}, nil
+	return &api.List[View]{Link: in.Next(next), Body: views(bs)}, nil
 }
 
 type platformIn struct {

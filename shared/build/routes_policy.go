@@ -81,10 +81,15 @@ func (s *PolicyService) setPolicy(ctx context.Context, in *setPolicyIn) (*api.Ob
 	return api.Rev(p.Rev, p), nil
 }
 
-func (s *PolicyService) breakers(ctx context.Context, _ *noIn) (*api.List[Breaker], error) {
+func (s *PolicyService) breakers(ctx context.Context, in *breakersIn) (*api.List[Breaker], error) {
 	ks, err := s.Store.Breakers(ctx)
-	return &api.List[Breaker]{Body: ks}, err
+	if err != nil {
+		return nil, err
+	}
+	return api.Window(in.Page, ks)
 }
+
+type breakersIn struct{ api.Page }
 
 type breakerIn struct {
 	ID string `path:"id" maxLength:"1000" doc:"The image line, as the list shows it."`

@@ -27,8 +27,8 @@ type View struct {
 	FailureClass    *Class            `json:"failure_class"`
 	Attempt         int               `json:"attempt" doc:"From 1; every resume begins the next."`
 	Revision        int64             `json:"revision" doc:"Counts the changes; also the ETag."`
-	LeaseUntil      *time.Time        `json:"lease_until" doc:"Until when the worker is believed to be alive. Only when one build is read."`
-	Lease           *Hold             `json:"lease" doc:"The worker that holds the build. Only when one build is read."`
+	LeaseUntil      *time.Time        `json:"lease_until" doc:"Until when the worker is believed to be alive."`
+	Lease           *Hold             `json:"lease" doc:"The worker that holds the build."`
 	DeadlineAt      *time.Time        `json:"deadline_at" doc:"When the current state takes too long."`
 	CancelRequested bool              `json:"cancel_requested"`
 	ETA             *time.Time        `json:"eta"`
@@ -36,7 +36,7 @@ type View struct {
 	Base            *Base             `json:"base"`
 	Inputs          map[string]string `json:"inputs"`
 	BuildMetadata   json.RawMessage   `json:"build_metadata"`
-	Metadata        json.RawMessage   `json:"metadata" doc:"Same as build_metadata."`
+	Metadata        json.RawMessage   `json:"metadata,omitempty" doc:"Same as build_metadata; rows of lists have that alone."`
 	Description     *string           `json:"description"`
 	CreatedBy       *string           `json:"created_by"`
 	ConcourseURL    *string           `json:"concourse_pipeline_url"`
@@ -74,7 +74,7 @@ func (b *Build) View() View {
 		CloudProviderID: text(b.CloudProvider), OSDistribution: text(b.OSDistribution), ImageVariantID: text(b.ImageVariant),
 		CurrentState: b.Current, StateCode: b.Current, Status: b.Status, Message: text(b.Message),
 		LastSuccessful: b.LastCompleted, FailedState: b.FailedState, FailureClass: text(b.FailureClass),
-		Attempt: b.Attempt, Revision: b.Rev, DeadlineAt: b.Deadline, CancelRequested: b.Cancelling, ExecutionARN: text(b.Execution),
+		Attempt: b.Attempt, Revision: b.Rev, DeadlineAt: b.Deadline, CancelRequested: b.Cancelling, ExecutionARN: text(b.Execution), ETA: b.ETA,
 		Base: b.Base, Inputs: b.Inputs, BuildMetadata: raw(b.Metadata), Metadata: raw(b.Metadata),
 		Description: text(b.Description), CreatedBy: text(b.CreatedBy), ConcourseURL: text(b.PipelineURL), PipelineURL: text(b.PipelineURL),
 		ConcourseJob: text(b.JobName), CommitHash: text(b.CommitHash), AMIID: text(b.AMIID), ImageID: text(b.ImageID), PackerManifest: raw(b.Manifest),
@@ -113,12 +113,20 @@ func raw(m json.RawMessage) json.RawMessage {
 	return m
 }
 
+// views returns the rows of a list.
 func views(bs []*Build) []View {
 	out := make([]View, len(bs))
 	for i, b := range bs {
-		out[i] = b.View()
+		out[i] = b.Row()
 	}
 	return out
+}
+
+// Row returns b as it stands in lists and in its history: nothing large twice.
+func (b *Build) Row() View {
+	v := b.View()
+	v.Metadata = nil
+	return v
 }
 
 // A StateView is the answer of GET /builds/{id}/state.

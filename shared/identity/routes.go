@@ -245,7 +245,12 @@ func (s *Service) describe(ctx context.Context, n NewToken, owner *Account) (*To
 	return t, t.bind(caller)
 }
 
-func (s *Service) listTokens(ctx context.Context, in *profileIn) (*api.List[Token], error) {
+type listTokensIn struct {
+	Ref
+	api.Page
+}
+
+func (s *Service) listTokens(ctx context.Context, in *listTokensIn) (*api.List[Token], error) {
 	ref, err := subject(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -255,7 +260,10 @@ func (s *Service) listTokens(ctx context.Context, in *profileIn) (*api.List[Toke
 		return nil, err
 	}
 	tokens, err := s.Tokens.ListTokens(ctx, a)
-	return &api.List[Token]{Body: tokens}, err
+	if err != nil {
+		return nil, err
+	}
+	return api.Window(in.Page, tokens)
 }
 
 type revokeTokenIn struct {

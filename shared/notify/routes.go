@@ -91,16 +91,21 @@ func (s *Service) create(ctx context.Context, in *createIn) (*api.Object[Subscri
 	return api.Rev(sub.Rev, v), nil
 }
 
-func (s *Service) list(ctx context.Context, in *ProjectRef) (*api.List[SubscriptionView], error) {
+type listIn struct {
+	ProjectRef
+	api.Page
+}
+
+func (s *Service) list(ctx context.Context, in *listIn) (*api.List[SubscriptionView], error) {
 	subs, err := s.Store.Subscriptions(ctx, in.Project)
 	if err != nil {
 		return nil, err
 	}
-	out := &api.List[SubscriptionView]{Body: make([]SubscriptionView, len(subs))}
+	views := make([]SubscriptionView, len(subs))
 	for i, sub := range subs {
-		out.Body[i] = sub.View()
+		views[i] = sub.View()
 	}
-	return out, nil
+	return api.Window(in.Page, views)
 }
 
 func (s *Service) get(ctx context.Context, in *SubscriptionRef) (*api.Object[SubscriptionView], error) {

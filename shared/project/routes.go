@@ -3,7 +3,6 @@ package project
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 
 	"bldst/shared/api"
@@ -159,30 +158,7 @@ func (s *Service) listCodes(ctx context.Context, in *listCodesIn) (*api.List[Sta
 	if err != nil {
 		return nil, err
 	}
-	rows, next, err := window(r.ListCodes(in.Deleted), in.Page)
-	if err != nil {
-		return nil, err
-	}
-	return &api.List[StateCode]{Link: in.Next(next), Body: rows}, nil
-}
-
-// window returns the part of rows a page asks for. A cursor is an offset:
-// these lists are read whole, so nothing moves between reading and counting.
-func window[T any](rows []T, p api.Page) ([]T, string, error) {
-	at := p.Skip
-	if p.Cursor != "" {
-		n, err := strconv.Atoi(p.Cursor)
-		if err != nil || n < 0 {
-			return nil, "", &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{{Loc: []any{"query", "cursor"}, Msg: "Not a cursor of this list; begin again without one", Type: "value_error"}}}
-		}
-		at = n
-	}
-	at = min(at, len(rows))
-	end := min(at+p.Limit, len(rows))
-	if end == len(rows) {
-		return rows[at:end], "", nil
-	}
-	return rows[at:end], strconv.Itoa(end), nil
+	return api.Window(in.Page, r.ListCodes(in.Deleted))
 }
 
 type getCodeIn struct {
@@ -332,12 +308,17 @@ type Window struct {
 	Timeout   int     `json:"timeout_seconds"`
 }
 
-func (s *Service) windows(ctx context.Context, in *Ref) (*api.List[Window], error) {
+type rulesIn struct {
+	Ref
+	api.Page
+}
+
+func (s *Service) windows(ctx context.Context, in *rulesIn) (*api.List[Window], error) {
 	r, _, err := s.Store.RulesOf(ctx, in.Project)
 	if err != nil {
 		return nil, err
 	}
-	out := &api.List[Window]{}
+	var rows []Window
 	for code := 0; code <= 100; code++ {
 		if code%5 != 0 && r.byNumber(code) == nil {
 			continue
@@ -347,7 +328,7 @@ func (s *Service) windows(ctx context.Context, in *Ref) (*api.List[Window], erro
 		if name := r.Name(code); name != "" {
 			w.Name = &name
 		}
-		out.Body = append(out.Body, w)
+		rows = append(rows, w)
 	}
-	return out, nil
+	return api.Window(in.Page, rows)
 }

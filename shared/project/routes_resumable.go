@@ -96,11 +96,7 @@ func (s *Service) listResumable(ctx context.Context, in *listResumableIn) (*api.
 			rows = append(rows, st)
 		}
 	}
-	rows, next, err := window(rows, in.Page)
-	if err != nil {
-		return nil, err
-	}
-	return &api.List[ResumableState]{Link: in.Next(next), Body: rows}, nil
+	return api.Window(in.Page, rows)
 }
 
 func (s *Service) getResumable(ctx context.Context, in *ResumableRef) (*api.Object[ResumableState], error) {

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"bldst/shared/build"
@@ -95,26 +97,31 @@ func (s *Store) Artifacts(ctx context.Context, ref string, q build.ArtifactQuery
 	if err != nil {
 		return nil, "", within(ref, err)
 	}
-	all, err := s.artifactsOf(ctx, b.ID, q.Wants)
+	w, err := newWindow(q.PageQuery, artifactOrder)
 	if err != nil {
 		return nil, "", err
 	}
-	return window(all, artifactOrder, false, q.PageQuery)
+	err = eachOf(ctx, s, b.ID, artifactPrefix, func(it *table.Item) error {
+		a, err := readArtifact(it)
+		if err == nil && q.Wants(a) {
+			w.add(a, table.Size(it))
+		}
+		return err
+	})
+	page, next := w.page()
+	return page, next, err
 }
 
-// artifactsOf returns the artifacts of a build that are wanted.
-func (s *Store) artifactsOf(ctx context.Context, id string, wants func(*build.Artifact) bool) ([]*build.Artifact, error) {
+// liveArtifacts returns the artifacts of a build that are not deleted, in their
+// order.
+func (s *Store) liveArtifacts(ctx context.Context, id string) ([]*build.Artifact, error) {
 	all, err := rowsOf(ctx, s, id, artifactPrefix, readArtifact)
 	if err != nil {
 		return nil, err
 	}
-	out := []*build.Artifact{}
-	for _, a := range all {
-		if wants(a) {
-			out = append(out, a)
-		}
-	}
-	return out, nil
+	all = slices.DeleteFunc(all, func(a *build.Artifact) bool { return a.DeletedAt != nil })
+	slices.SortFunc(all, func(a, b *build.Artifact) int { return cmp.Compare(artifactOrder(a), artifactOrder(b)) })
+	return all, nil
 }
 
 // artifactOrder orders artifacts by state and then by age.

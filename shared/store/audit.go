@@ -46,37 +46,20 @@ func (s *Store) Audit(ctx context.Context, a audit.Query) ([]audit.Entry, string
 		}
 	}
 	q := auditSource(a)
-	q.Reverse, q.Limit, q.Cursor = true, a.Limit, a.Cursor
-	out := make([]audit.Entry, 0, min(a.Limit, 100))
-	for range maxScan {
-		p, err := s.Table.Query(ctx, q)
-		if err != nil {
-			return nil, "", err
+	q.Reverse, q.Cursor = true, a.Cursor
+	return gather(ctx, s, gathering{q: q, limit: a.Limit, skip: a.Skip, sparse: auditSparse(q, a)}, func(it *table.Item) (audit.Entry, bool, error) {
+		e, err := auditEntry(it)
+		if err == nil && e.Time.Before(a.Since) {
+			err = errOver // newest first: everything after it is older
 		}
-		for i := range p.Items {
-			e, err := auditEntry(&p.Items[i])
-			if err != nil {
-				return nil, "", err
-			}
-			if e.Time.Before(a.Since) {
-				return out, "", nil // newest first: everything after it is older
-			}
-			switch {
-			case !auditMatches(a, e):
-			case a.Skip > 0:
-				a.Skip--
-			default:
-				out = append(out, e)
-			}
-			if len(out) == a.Limit {
-				return out, auditCursor(q, p, i), nil
-			}
-		}
-		if q.Cursor = p.Next; p.Next == "" {
-			break
-		}
-	}
-	return out, q.Cursor, nil
+		return e, auditMatches(a, e), err
+	})
+}
+
+// auditSparse reports whether the partition that q reads has entries that a
+// does not ask for.
+func auditSparse(q table.Query, a audit.Query) bool {
+	return q.Index == 0 && a.Actor != "" || q.Index > 0 && a.Resource != "" || q.Index > 0 && a.ResourceID != ""
 }
 
 // auditable refuses a credential bound to projects every trail but those of
@@ -111,18 +94,6 @@ func auditSource(a audit.Query) table.Query {
 
 func auditMatches(a audit.Query, e audit.Entry) bool {
 	return (a.Resource == "" || a.Resource == e.Resource) && (a.ResourceID == "" || a.ResourceID == e.ResourceID) && (a.Actor == "" || a.Actor == e.Actor)
-}
-
-// auditCursor returns the cursor after item i of p.
-func auditCursor(q table.Query, p table.Page, i int) string {
-	if i == len(p.Items)-1 {
-		return p.Next
-	}
-	at := table.Position{Key: p.Items[i].Key}
-	if q.Index > 0 {
-		at.Sort = p.Items[i].Index[q.Index-1].SK
-	}
-	return q.CursorAt(at)
 }
 
 // auditEntry returns what a row of the trail says; a row of a build's history

@@ -15,7 +15,7 @@ import (
 // Builds implements build.Store: one query, and one read more when a status
 // or a platform is asked for. A credential bound to several projects costs one
 // query for each; a combination that no index lists (the failed builds of one
-// platform) reads on until the page is full, at most maxScan pages.
+// platform) reads on until the page is full or the time is up.
 func (s *Store) Builds(ctx context.Context, f build.Filter) ([]*build.Build, string, error) {
 	projects, platform, err := s.listScope(ctx, f)
 	if err != nil {
@@ -71,9 +71,6 @@ func source(projects []string, platform string, status build.Status) table.Query
 	return q
 }
 
-// maxScan bounds how many pages are read to fill one.
-const maxScan = 20
-
 // A lister makes one page of builds out of the lists of several sources. The
 // cursor it hands out says how far each source was read.
 type lister struct {
@@ -82,6 +79,7 @@ type lister struct {
 	skip    int
 	keep    func(*build.Build) bool
 	sources []*buildSource
+	enough  context.Context // ended when the page has taken long enough
 }
 
 // A buildSource is one list that is being read. Rows that are dropped for
@@ -89,15 +87,24 @@ type lister struct {
 type buildSource struct {
 	q      table.Query
 	sparse bool
-	heads  []*build.Build // read, not yet taken
-	ends   []string       // the cursor after each of them
-	after  string         // the cursor after the last one taken
-	done   bool           // nothing follows what was read
-	scans  int
+	rest   []table.Item // read from the list, not yet followed to their builds
+	page   table.Page   // rest is the end of its items
+	heads  []found      // followed, not yet taken
+	after  string       // the cursor after the last one taken
+	done   bool         // nothing follows what was read
+}
+
+// A found build is one that a row of a list stands for.
+type found struct {
+	*build.Build
+	size int    // of its row, in bytes
+	end  string // the cursor after it
 }
 
 func (l *lister) add(q table.Query, sparse bool) {
-	q.Limit = l.limit
+	if q.Limit = l.limit; sparse {
+		q.Limit = max(l.limit, sparseRead)
+	}
 	l.sources = append(l.sources, &buildSource{q: q, sparse: sparse})
 }
 
@@ -111,29 +118,33 @@ func (l *lister) page(ctx context.Context, cursor string) ([]*build.Build, strin
 	if len(l.sources) == 1 && !l.sources[0].sparse {
 		l.sources[0].q.Skip, l.skip = l.skip, 0
 	}
-	out := make([]*build.Build, 0, min(l.limit, 100))
+	enough, cancel := l.s.hurry(ctx)
+	defer cancel()
+	l.enough = enough
+	out, size := make([]*build.Build, 0, min(l.limit, 100)), 0
 	for len(out) < l.limit {
 		src, err := l.next(ctx)
 		if err != nil {
 			return nil, "", err
 		}
-		if src == nil {
+		if src == nil || len(out) > 0 && l.keep(src.heads[0].Build) && size+src.heads[0].size > table.MaxPage {
 			break
 		}
 		b := src.take()
 		switch {
-		case !l.keep(b):
+		case !l.keep(b.Build):
 		case l.skip > 0:
 			l.skip--
 		default:
-			out = append(out, b)
+			out, size = append(out, b.Build), size+b.size
 		}
 	}
-	return out, l.cursor(), nil
+	return out, l.cursor(), l.s.attend(ctx, out)
 }
 
 // next returns the source whose head comes next: of the lists of living builds
-// the newest, then the deleted ones. Nil at the end.
+// the newest, then the deleted ones. Nil at the end, and when the time is up
+// before it is known.
 func (l *lister) next(ctx context.Context) (*buildSource, error) {
 	var best *buildSource
 	for _, src := range l.sources {
@@ -141,6 +152,9 @@ func (l *lister) next(ctx context.Context) (*buildSource, error) {
 			return nil, err
 		}
 		if len(src.heads) == 0 {
+			if !src.done {
+				return nil, nil
+			}
 			continue
 		}
 		if best == nil || best.heads[0].DeactivatedAt == nil && src.heads[0].DeactivatedAt == nil && src.heads[0].CreatedAt.After(best.heads[0].CreatedAt) {
@@ -150,43 +164,51 @@ func (l *lister) next(ctx context.Context) (*buildSource, error) {
 	return best, nil
 }
 
-// fill reads the next page of src when all of the last one was taken.
+// fill follows the next rows of src when all builds before were taken, and
+// reads on when there are none left. It does so once even when the time is up:
+// every page gets a little further.
 func (l *lister) fill(ctx context.Context, src *buildSource) error {
-	for len(src.heads) == 0 && !src.done && src.scans < maxScan {
-		src.scans++
-		p, err := l.s.Table.Query(ctx, src.q)
-		if err != nil {
-			return err
-		}
-		bs, err := l.s.follow(ctx, p.Items)
-		if err != nil {
-			return err
-		}
-		for i, b := range bs {
-			if b != nil {
-				src.heads, src.ends = append(src.heads, b), append(src.ends, src.end(p, i))
+	for first := true; len(src.heads) == 0 && !src.done && (first && src.after == src.q.Cursor || l.enough.Err() == nil); first = false {
+		if len(src.rest) == 0 {
+			p, err := l.s.Table.Query(ctx, src.q)
+			if err != nil {
+				return err
 			}
+			src.page, src.rest = p, p.Items
 		}
-		src.q.Skip, src.q.Cursor, src.done = 0, p.Next, p.Next == ""
-		if len(src.heads) == 0 {
-			src.after = p.Next
+		if err := l.follow(ctx, src); err != nil {
+			return err
+		}
+		if len(src.rest) == 0 {
+			src.q.Skip, src.q.Cursor, src.done = 0, src.page.Next, src.page.Next == ""
 		}
 	}
 	return nil
 }
 
-// end returns the cursor after item i of the page p.
-func (src *buildSource) end(p table.Page, i int) string {
-	if i == len(p.Items)-1 {
-		return p.Next
+// follow turns the next rows of src into heads.
+func (l *lister) follow(ctx context.Context, src *buildSource) error {
+	rows := src.rest[:min(table.MaxKeys, len(src.rest))]
+	bs, err := l.s.follow(ctx, rows)
+	if err != nil {
+		return err
 	}
-	it := p.Items[i]
-	return src.q.CursorAt(table.Position{Key: it.Key, Sort: it.Index[src.q.Index-1].SK})
+	at := len(src.page.Items) - len(src.rest)
+	for i, b := range bs {
+		b.end = cursorAfter(src.q, src.page, at+i)
+		if b.Build != nil {
+			src.heads = append(src.heads, b)
+		} else if len(src.heads) == 0 {
+			src.after = b.end
+		}
+	}
+	src.rest = src.rest[len(rows):]
+	return nil
 }
 
-func (src *buildSource) take() *build.Build {
+func (src *buildSource) take() found {
 	b := src.heads[0]
-	src.after, src.heads, src.ends = src.ends[0], src.heads[1:], src.ends[1:]
+	src.after, src.heads = b.end, src.heads[1:]
 	return b
 }
 
@@ -229,49 +251,102 @@ func (l *lister) cursor() string {
 	return base64.RawURLEncoding.EncodeToString(encode(at))
 }
 
-// follow returns the builds that index rows stand for, nil where one is gone:
-// a row of the build itself holds it, any other names it.
-func (s *Store) follow(ctx context.Context, items []table.Item) ([]*build.Build, error) {
-	out := make([]*build.Build, len(items))
+// follow returns the builds that index rows stand for, none where one is gone:
+// a row of the build itself holds it, any other names it. At most MaxKeys.
+func (s *Store) follow(ctx context.Context, items []table.Item) ([]found, error) {
+	out := make([]found, len(items))
+	rows := make([]*table.Item, len(items))
 	var keys []table.Key
+	var at []int
 	for i := range items {
-		if items[i].SK != own {
-			keys = append(keys, table.Key{PK: items[i].PK, SK: own})
+		if rows[i] = &items[i]; items[i].SK != own {
+			keys, at = append(keys, table.Key{PK: items[i].PK, SK: own}), append(at, i)
+		}
+	}
+	if len(keys) > 0 {
+		got, err := s.Table.Get(ctx, keys...)
+		if err != nil {
+			return nil, err
+		}
+		for i, it := range got {
+			rows[at[i]] = it
+		}
+	}
+	for i, it := range rows {
+		if it == nil {
 			continue
 		}
-		b, err := readBuild(&items[i])
+		b, err := readBuild(it)
 		if err != nil {
 			return nil, err
 		}
-		out[i] = b
-	}
-	for at := 0; at < len(keys); at += 100 {
-		rows, err := s.Table.Get(ctx, keys[at:min(at+100, len(keys))]...)
-		if err != nil {
-			return nil, err
-		}
-		for i, it := range rows {
-			if it == nil {
-				continue
-			}
-			if out[at+i], err = readBuild(it); err != nil {
-				return nil, err
-			}
-		}
+		out[i] = found{Build: b, size: table.Size(it)}
 	}
 	return out, nil
 }
 
+// attend completes builds of a list by what is shown when one build is read and
+// stands in rows of their own: who works on it, which execution drives it, and
+// when it is probably done. A build that has ended says so itself.
+func (s *Store) attend(ctx context.Context, bs []*build.Build) error {
+	var keys []table.Key
+	var of []*build.Build
+	for _, b := range bs {
+		if b.Execution == "" {
+			keys, of = append(keys, buildSub(b.ID, driverRow)), append(of, b)
+		}
+		if b.Status.Active() {
+			keys, of = append(keys, buildSub(b.ID, leaseRow)), append(of, b)
+		}
+	}
+	for at := 0; at < len(keys); at += table.MaxKeys {
+		items, err := s.Table.Get(ctx, keys[at:min(at+table.MaxKeys, len(keys))]...)
+		if err != nil {
+			return err
+		}
+		for i, it := range items {
+			if err := attach(of[at+i], it); err != nil {
+				return err
+			}
+		}
+	}
+	for _, b := range bs {
+		if b.Status != build.InProgress {
+			continue
+		}
+		if times, err := s.Typical(ctx, b.ProjectID); err == nil {
+			b.ETA = times.ETA(b, s.now())
+		}
+	}
+	return nil
+}
+
+// attach gives b what stands in its row it: its lease, or what drives it.
+func attach(b *build.Build, it *table.Item) error {
+	switch {
+	case it == nil:
+		return nil
+	case it.SK == leaseRow:
+		b.Lease = &build.Lease{Rev: it.Rev}
+		return decode(it, b.Lease)
+	default:
+		d, err := readDriver(it)
+		if err == nil && b.Execution == "" {
+			b.Execution = d.Execution
+		}
+		return err
+	}
+}
+
 // Recent implements build.Store from the rows relay keeps.
-func (s *Store) Recent(ctx context.Context, limit int) ([]*build.Build, error) {
+func (s *Store) Recent(ctx context.Context, limit int, cursor string) ([]*build.Build, string, error) {
 	projects, _, err := s.listScope(ctx, build.Filter{})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	l := lister{s: s, limit: limit, keep: func(b *build.Build) bool {
 		return b.DeactivatedAt == nil && (len(projects) == 0 || slices.Contains(projects, b.ProjectID))
 	}}
 	l.add(table.Query{Index: 1, PK: byUpdated, Reverse: true}, len(projects) > 0)
-	bs, _, err := l.page(ctx, "")
-	return bs, err
+	return l.page(ctx, cursor)
 }

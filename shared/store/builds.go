@@ -48,7 +48,11 @@ var _ build.Store = (*Store)(nil)
 
 // buildItem returns the row of b.
 func buildItem(b *build.Build) table.Item {
-	it := table.Item{Key: rowKey(buildKind, b.ID), Rev: b.Rev, Doc: encode(b)}
+	row := *b
+	if b.Status.Active() || b.Status == build.Failed {
+		row.Execution = "" // its own row says which, until the build has ended
+	}
+	it := table.Item{Key: rowKey(buildKind, b.ID), Rev: b.Rev, Doc: encode(&row)}
 	if b.DeactivatedAt != nil {
 		it.Deleted = true
 		it.Index[0] = table.IndexKey{PK: "deleted#" + buildKind, SK: stamp(*b.DeactivatedAt)}
@@ -111,7 +115,7 @@ func (s *Store) createBuild(ctx context.Context, c build.Create, more func(*buil
 		}
 		user, _ := auth.Actor(ctx)
 		c.Start(s.NewID(), user, s.now())
-		ops, _, err := s.buildOps(ctx, nil, b, build.Entry{Kind: build.Created, Data: encode(b.View())}, b.CreatedAt)
+		ops, _, err := s.buildOps(ctx, nil, b, build.Entry{Kind: build.Created, Data: encode(b.Row())}, b.CreatedAt)
 		if err != nil {
 			return nil, err
 		}
@@ -236,18 +240,9 @@ func (s *Store) readBuildRow(ctx context.Context, ref string, deleted bool, more
 	if err != nil {
 		return nil, nil, err
 	}
-	if items[1] != nil {
-		b.Lease = new(build.Lease)
-		if err := decode(items[1], b.Lease); err != nil {
-			return nil, nil, err
-		}
-		b.Lease.Rev = items[1].Rev
-	}
-	d, err := readDriver(items[2])
-	if err != nil {
+	if err := errors.Join(attach(b, items[1]), attach(b, items[2])); err != nil {
 		return nil, nil, err
 	}
-	b.Execution = d.Execution
 	return b, items[3 : 3+len(more)], allowed(ctx, b.ProjectID)
 }
 
@@ -428,36 +423,13 @@ func (s *Store) History(ctx context.Context, ref string, h build.HistoryQuery) (
 	if err != nil {
 		return nil, nil, "", err
 	}
-	q := table.Query{PK: buildKind + "#" + b.ID, Prefix: historyPrefix, Reverse: h.Newest, Limit: h.Limit, Cursor: h.Cursor}
-	if len(h.Kinds) == 0 {
-		q.Skip = h.Skip
-	}
-	var rows []build.Row
-	skip := h.Skip
-	for {
-		p, err := s.Table.Query(ctx, q)
-		if err != nil {
-			return nil, nil, "", err
-		}
-		for i := range p.Items {
-			var r build.Row
-			if err := decode(&p.Items[i], &r); err != nil {
-				return nil, nil, "", err
-			}
-			if len(h.Kinds) > 0 && !ofKind(r, h.Kinds) {
-				continue
-			}
-			if len(h.Kinds) > 0 && skip > 0 {
-				skip--
-				continue
-			}
-			rows = append(rows, r)
-		}
-		if p.Next == "" || len(rows) >= h.Limit {
-			return b, rows, p.Next, nil
-		}
-		q.Cursor, q.Skip, q.Limit = p.Next, 0, h.Limit-len(rows)
-	}
+	q := table.Query{PK: buildKind + "#" + b.ID, Prefix: historyPrefix, Reverse: h.Newest, Cursor: h.Cursor}
+	rows, next, err := gather(ctx, s, gathering{q: q, limit: h.Limit, skip: h.Skip, sparse: len(h.Kinds) > 0}, func(it *table.Item) (build.Row, bool, error) {
+		var r build.Row
+		err := decode(it, &r)
+		return r, err == nil && (len(h.Kinds) == 0 || ofKind(r, h.Kinds)), err
+	})
+	return b, rows, next, err
 }
 
 func ofKind(r build.Row, kinds []build.Kind) bool {

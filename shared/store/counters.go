@@ -352,7 +352,7 @@ func (s *Store) Summary(ctx context.Context) (*build.Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	recent, err := s.Recent(ctx, 10)
+	recent, _, err := s.Recent(ctx, 10, "")
 	if err != nil {
 		return nil, err
 	}

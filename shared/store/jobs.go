@@ -46,11 +46,7 @@ func (s *Store) Jobs(ctx context.Context, ref string, q build.PageQuery) ([]*bui
 	if err != nil {
 		return nil, "", within(ref, err)
 	}
-	all, err := rowsOf(ctx, s, b.ID, jobPrefix, readJob)
-	if err != nil {
-		return nil, "", err
-	}
-	return window(all, func(j *build.Job) string { return stamp(j.CreatedAt) + "#" + j.ID }, true, q)
+	return pageOf(ctx, s, b.ID, jobPrefix, q, true, readJob, nil)
 }
 
 // ChangeJob implements build.JobStore: one read, one transaction.

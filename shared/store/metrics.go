@@ -548,24 +548,8 @@ func (s *Store) Days(ctx context.Context, project string, from, to time.Time) ([
 	first, last := dayPrefix+from.UTC().Format(time.DateOnly), dayPrefix+to.UTC().Format(time.DateOnly)
 	days := map[string]metrics.Counters{}
 	for shard := range shards {
-		p, err := s.Table.Query(ctx, table.Query{PK: metricKey(shard, "").PK, From: first, Limit: table.MaxLimit})
-		if err != nil {
+		if err := s.addDays(ctx, days, metricKey(shard, first), last, projects); err != nil {
 			return nil, err
-		}
-		for i := range p.Items {
-			sk := p.Items[i].SK
-			if sk > last {
-				break
-			}
-			var row sums
-			if err := decode(&p.Items[i], &row); err != nil {
-				return nil, err
-			}
-			date := strings.TrimPrefix(sk, dayPrefix)
-			if days[date] == nil {
-				days[date] = metrics.Counters{}
-			}
-			row.pick(projects, days[date])
 		}
 	}
 	out := []metrics.Day{}
@@ -573,6 +557,34 @@ func (s *Store) Days(ctx context.Context, project string, from, to time.Time) ([
 		out = append(out, metrics.Day{Date: date, Counters: days[date]})
 	}
 	return out, nil
+}
+
+// addDays adds the counters of the rows from at to last in the partition of at
+// to those of their days.
+func (s *Store) addDays(ctx context.Context, days map[string]metrics.Counters, at table.Key, last string, projects []string) error {
+	for q := (table.Query{PK: at.PK, From: at.SK, Limit: table.MaxLimit}); ; {
+		p, err := s.Table.Query(ctx, q)
+		if err != nil {
+			return err
+		}
+		for i := range p.Items {
+			if p.Items[i].SK > last {
+				return nil
+			}
+			var row sums
+			if err := decode(&p.Items[i], &row); err != nil {
+				return err
+			}
+			date := strings.TrimPrefix(p.Items[i].SK, dayPrefix)
+			if days[date] == nil {
+				days[date] = metrics.Counters{}
+			}
+			row.pick(projects, days[date])
+		}
+		if q.Cursor = p.Next; q.Cursor == "" {
+			return nil
+		}
+	}
 }
 
 // Storage implements metrics.Store with one read.

@@ -184,13 +184,15 @@ func (s *Store) BuildsAt(ctx context.Context, id string, code int) (int, error) 
 		if err != nil {
 			return 0, err
 		}
-		bs, err := s.follow(ctx, p.Items)
-		if err != nil {
-			return 0, err
-		}
-		for _, b := range bs {
-			if b != nil && b.Current == code && b.Status.Active() {
-				n++
+		for rows := range slices.Chunk(p.Items, table.MaxKeys) {
+			bs, err := s.follow(ctx, rows)
+			if err != nil {
+				return 0, err
+			}
+			for _, b := range bs {
+				if b.Build != nil && b.Current == code && b.Status.Active() {
+					n++
+				}
 			}
 		}
 	}

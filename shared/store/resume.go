@@ -54,10 +54,7 @@ func (s *Store) Materials(ctx context.Context, ref string, reveal bool) (*build.
 func (s *Store) materials(ctx context.Context, b *build.Build, rules build.Rules, now time.Time) (*build.Materials, error) {
 	m := &build.Materials{Build: b, Rules: rules, Now: now}
 	var err error
-	if m.Artifacts, err = s.artifactsOf(ctx, b.ID, func(a *build.Artifact) bool { return a.DeletedAt == nil }); err != nil {
-		return nil, err
-	}
-	if m.Artifacts, _, err = window(m.Artifacts, artifactOrder, false, build.PageQuery{}); err != nil {
+	if m.Artifacts, err = s.liveArtifacts(ctx, b.ID); err != nil {
 		return nil, err
 	}
 	if m.Variables, err = s.variablesOf(ctx, b.ID); err != nil {
@@ -112,11 +109,7 @@ func (s *Store) Requests(ctx context.Context, ref string, q build.PageQuery) ([]
 	if err != nil {
 		return nil, "", within(ref, err)
 	}
-	all, err := rowsOf(ctx, s, b.ID, requestPrefix, readRequest)
-	if err != nil {
-		return nil, "", err
-	}
-	return window(all, func(r *build.Request) string { return stamp(r.CreatedAt) + "#" + r.ID }, true, q)
+	return pageOf(ctx, s, b.ID, requestPrefix, q, true, readRequest, nil)
 }
 
 func requestNotFound(id string) error {

@@ -31,6 +31,8 @@ type Store struct {
 	Now   func() time.Time
 	NewID id.Source
 
+	Patience time.Duration // how long a list reads on to fill a page; default 5 seconds
+
 	rules   rulesCache
 	typical typicalCache
 }

@@ -139,22 +139,45 @@ func (s *Store) Variables(ctx context.Context, ref string, q build.VariableQuery
 	if err != nil {
 		return nil, "", within(ref, err)
 	}
-	all, err := s.variablesOf(ctx, b.ID)
-	if err != nil {
-		return nil, "", err
+	var wants func(*build.Variable) bool
+	if q.Required != nil {
+		wants = func(v *build.Variable) bool { return *q.Required == v.Required }
 	}
-	rows := []*build.Variable{}
-	for _, v := range all {
-		if q.Required == nil || *q.Required == v.Required {
-			rows = append(rows, v)
+	if q.Limit == 0 {
+		all, err := s.wholeDict(ctx, b.ID, wants)
+		if err == nil {
+			all, err = s.show(ctx, b.ID, all, q.Reveal)
 		}
+		return all, "", within(ref, err)
 	}
-	page, next, err := window(rows, func(v *build.Variable) string { return v.Key }, false, q.PageQuery)
+	page, next, err := pageOf(ctx, s, b.ID, variablePrefix, q.PageQuery, false, readVariable, wants)
 	if err != nil {
 		return nil, "", err
 	}
 	page, err = s.show(ctx, b.ID, page, q.Reveal)
 	return page, next, within(ref, err)
+}
+
+// maxDict bounds the variables that are answered as one object, in bytes.
+const maxDict = 2 << 20
+
+// wholeDict returns the wanted variables of a build, TooLarge when one answer
+// does not hold them.
+func (s *Store) wholeDict(ctx context.Context, id string, wants func(*build.Variable) bool) ([]*build.Variable, error) {
+	var out []*build.Variable
+	size := 0
+	err := eachOf(ctx, s, id, variablePrefix, func(it *table.Item) error {
+		v, err := readVariable(it)
+		if err != nil || wants != nil && !wants(v) {
+			return err
+		}
+		if size += table.Size(it); size > maxDict {
+			return problem.New(problem.TooLarge, "The variables of this build take more than %d bytes, too many for one answer. List them: GET /builds/%s/variables, page by page.", maxDict, id)
+		}
+		out = append(out, v)
+		return nil
+	})
+	return out, err
 }
 
 // show returns the variables as the caller may see them: masked, or as they

@@ -125,6 +125,9 @@ func (r *reply) check(s *session) {
 	if r.header.Get("X-Request-Id") == "" {
 		r.t.Errorf("%s: no X-Request-Id", r.call)
 	}
+	if n := r.lambdaSize(); n > maxAnswer {
+		r.t.Errorf("%s: an answer of %d bytes as Lambda counts them, at most are %d", r.call, n, maxAnswer)
+	}
 	if r.status < 400 {
 		r.checkTimes()
 		return

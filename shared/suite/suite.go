@@ -87,7 +87,7 @@ var groups = []struct {
 	{"state codes", codeTests}, {"resumable states", resumableTests}, {"builds", buildTests}, {"reports", reportTests}, {"failures", failureTests},
 	{"history", historyTests}, {"bound credentials", boundTests}, {"artifacts", artifactTests}, {"variables", variableTests}, {"resume", resumeTests},
 	{"jobs", jobTests}, {"users", userTests}, {"tokens", tokenTests}, {"dashboard", dashboardTests}, {"audit", auditTests},
-	{"idempotency", onceTests}, {"at once", raceTests}, {"headers", headerTests}, {"bad input", badInputTests}, {"authorization", authorizationTests},
+	{"idempotency", onceTests}, {"at once", raceTests}, {"headers", headerTests}, {"pages", pageTests}, {"bad input", badInputTests}, {"authorization", authorizationTests},
 }
 
 // seedPasswords are the documented passwords of the development stage.

@@ -106,18 +106,35 @@ type Query struct {
 	From    string // only sort keys >= From; "" is no bound. Not together with Prefix
 	Reverse bool   // descending
 	Skip    int    // pass over that many items first; counts only on the first page, without a Cursor
-	Limit   int    // at most that many items, 1 to MaxLimit
+	Limit   int    // at most that many items, 1 to MaxLimit; fewer when MaxPage bytes are full
 	Cursor  string // Page.Next of the page before this one; the rest of the Query must be the same
 }
 
 // MaxLimit is the largest Query.Limit.
 const MaxLimit = 1000
 
-// A Page is the answer to a Query. Next is empty at the end, else the opaque
-// cursor of the page that follows. It may be set although nothing follows.
+// MaxPage bounds a page in bytes (see Size), so that an answer made of it fits
+// into what AWS Lambda may answer. DynamoDB has the same bound.
+const MaxPage = 1 << 20
+
+// A Page is the answer to a Query: as many items as Limit and MaxPage allow,
+// always one if there is any. Next is empty at the end, else the opaque cursor
+// of the page that follows. It may be set although nothing follows.
 type Page struct {
 	Items []Item
 	Next  string
+}
+
+// Add appends it to the page, unless that would make it larger than MaxPage.
+// size is what the page has so far.
+func (p *Page) Add(it Item, size *int) bool {
+	n := Size(&it)
+	if len(p.Items) > 0 && *size+n > MaxPage {
+		return false
+	}
+	*size += n
+	p.Items = append(p.Items, it)
+	return true
 }
 
 // A Table is the port.

@@ -142,7 +142,7 @@ func (t *Table) page(ctx context.Context, q table.Query, in *dynamodb.QueryInput
 			return page, err
 		}
 	}
-	for {
+	for size := 0; ; {
 		in.Limit = aws.Int32(int32(q.Limit - len(page.Items)))
 		out, err := t.client.Query(ctx, in)
 		if err != nil {
@@ -153,7 +153,10 @@ func (t *Table) page(ctx context.Context, q table.Query, in *dynamodb.QueryInput
 			if err != nil {
 				return table.Page{}, err
 			}
-			page.Items = append(page.Items, *it)
+			if !page.Add(*it, &size) {
+				page.Next = q.CursorAt(positionOf(q, &page.Items[len(page.Items)-1]))
+				return page, nil
+			}
 		}
 		in.ExclusiveStartKey = out.LastEvaluatedKey
 		if len(in.ExclusiveStartKey) == 0 {

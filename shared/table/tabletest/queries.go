@@ -221,3 +221,36 @@ func replacesItem(t *testing.T, h Harness) {
 	wantList(t, h.Table, table.Query{Index: 1, PK: "one", Limit: 5}, nil)
 	wantList(t, h.Table, table.Query{Index: 2, PK: "two", Limit: 5}, nil)
 }
+
+// largePages reads a list of items that are too large for one page: no page is
+// larger than MaxPage, unless it has one item, and none is lost.
+func largePages(t *testing.T, h Harness) {
+	var rows []table.Item
+	for i, n := range []int{10, 300 << 10, 300 << 10, 300 << 10, 10, 390 << 10, 390 << 10, 390 << 10, 10} {
+		it := item("large", fmt.Sprintf("%02d", i))
+		it.Doc = fmt.Appendf(nil, "%q", strings.Repeat("x", n))
+		it.Index[0] = table.IndexKey{PK: "large", SK: fmt.Sprintf("%02d", i)}
+		rows = append(rows, it)
+	}
+	put(t, h.Table, rows...)
+	for _, q := range []table.Query{{PK: "large", Limit: 100}, {Index: 1, PK: "large", Limit: 100}, {PK: "large", Limit: 100, Reverse: true}, {PK: "large", Limit: 100, Skip: 1}} {
+		want := expected(q, rows, func(it table.Item) string { return it.SK })
+		wantList(t, h.Table, q, want)
+		for {
+			page, err := h.Table.Query(t.Context(), q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			size := 0
+			for i := range page.Items {
+				size += table.Size(&page.Items[i])
+			}
+			if size > table.MaxPage && len(page.Items) > 1 {
+				t.Errorf("a page of %d items has %d bytes, at most are %d", len(page.Items), size, table.MaxPage)
+			}
+			if q.Cursor = page.Next; q.Cursor == "" {
+				break
+			}
+		}
+	}
+}

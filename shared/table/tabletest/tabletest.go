@@ -53,6 +53,7 @@ var cases = []struct {
 	{"an index returns its partition in order with prefix, bound, skip and limit", queryIndex},
 	{"items with equal index keys come in the order of their own keys", tieOrder},
 	{"the pages of a list fit together while rows are inserted", pagesDuringInserts},
+	{"a page of large items ends early and leads on", largePages},
 	{"a cursor that is damaged or of another list is invalid", badCursors},
 	{"a query that nothing can match is empty", queryImpossible},
 	{"a soft delete moves the item to another place of the index", softDelete},
