@@ -336,8 +336,8 @@ func (a *API) cors(h http.Header, r *http.Request) {
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Allow-Credentials", "true")
 	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, If-Match, X-API-Key, X-Build-Attempt, X-Request-Id")
-	h.Set("Access-Control-Expose-Headers", "ETag, Idempotent-Replayed, Link, Retry-After, X-Request-Id")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, If-Match, Prefer, X-API-Key, X-Build-Attempt, X-Request-Id")
+	h.Set("Access-Control-Expose-Headers", "ETag, Idempotent-Replayed, Link, Retry-After, Warning, X-Request-Id")
 	h.Add("Vary", "Origin")
 }
 

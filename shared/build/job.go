@@ -23,6 +23,7 @@ type Job struct {
 	TriggeredBy *string    `json:"triggered_by"`
 	Source      *string    `json:"trigger_source"`
 	Status      JobStatus  `json:"status" enum:"pending,running,success,failed,aborted"`
+	Said        *string    `json:"ci_status" doc:"What the CI called the status, when it has another word for it."`
 	Resume      bool       `json:"is_resume_job"`
 	ResumedFrom *int       `json:"resumed_from_state"`
 	ParentID    *string    `json:"parent_job_id"`
@@ -46,21 +47,18 @@ const (
 	JobAborted JobStatus = "aborted"
 )
 
-// jobWords are what CI systems call the statuses.
-var jobWords = map[string]JobStatus{
-	"pending": JobPending, "queued": JobPending, "created": JobPending,
-	"running": JobRunning, "started": JobRunning, "in_progress": JobRunning,
-	"success": JobSuccess, "succeeded": JobSuccess, "completed": JobSuccess,
-	"failed": JobFailed, "failure": JobFailed, "error": JobFailed, "errored": JobFailed, "unstable": JobFailed,
-	"aborted": JobAborted, "cancelled": JobAborted, "canceled": JobAborted,
-}
-
-// parseJobStatus returns the status word stands for.
-func parseJobStatus(word string) (JobStatus, error) {
-	if s, ok := jobWords[strings.ToLower(strings.TrimSpace(word))]; ok {
-		return s, nil
+// say sets how j is going in the word of its CI, which is kept when it is
+// another one than ours. Invalid when nobody knows the word.
+func (j *Job) say(word string, now time.Time) error {
+	m, known := ParseWord(word)
+	if !known {
+		return problem.BadField("status", "enum", "One of pending, running, success, failed, aborted, or what a CI calls them")
 	}
-	return "", problem.BadField("status", "enum", "One of pending, running, success, failed, aborted")
+	if j.Said = nil; !strings.EqualFold(word, string(m.Job)) {
+		j.Said = &word
+	}
+	j.move(m.Job, now)
+	return nil
 }
 
 // move sets the status of j, and when it began and ended if nobody says.
@@ -101,7 +99,7 @@ type JobIn struct {
 	BuildNumber  *string `json:"build_number,omitempty" maxLength:"300"`
 	TriggeredBy  *string `json:"triggered_by,omitempty" maxLength:"200"`
 	Source       *string `json:"trigger_source,omitempty" maxLength:"50" doc:"manual, webhook, schedule, resume ..."`
-	Status       string  `json:"status,omitempty" maxLength:"50" doc:"pending (the default), running, success, failed or aborted."`
+	Status       string  `json:"status,omitempty" maxLength:"50" doc:"pending (the default), running, success, failed or aborted, or what the CI calls them."`
 	IsResumeJob  bool    `json:"is_resume_job,omitempty"`
 	ResumedFrom  *int    `json:"resumed_from_state,omitempty" minimum:"0" maximum:"100"`
 	ParentJobID  *string `json:"parent_job_id,omitempty" maxLength:"200"`
@@ -110,20 +108,15 @@ type JobIn struct {
 
 // Job returns the new job of b that in describes.
 func (in JobIn) Job(b *Build, now time.Time) (*Job, error) {
-	status, err := parseJobStatus(either(in.Status, string(JobPending)))
-	if err != nil {
-		return nil, err
-	}
 	j := &Job{BuildID: b.ID, Platform: in.Platform, Pipeline: in.PipelineName, Name: in.JobName, URL: in.JobURL, JobID: in.JobID, Number: in.BuildNumber,
 		TriggeredBy: in.TriggeredBy, Source: in.Source, Resume: in.IsResumeJob, ResumedFrom: in.ResumedFrom, ParentID: in.ParentJobID,
 		Attempt: b.Attempt, CreatedAt: now, UpdatedAt: now}
-	j.move(status, now)
-	return j, nil
+	return j, j.say(either(in.Status, string(JobPending)), now)
 }
 
 // A JobPatch is the body of PATCH /builds/{id}/jobs/{jid}: any subset.
 type JobPatch struct {
-	Status      string  `json:"status,omitempty" maxLength:"50"`
+	Status      string  `json:"status,omitempty" maxLength:"50" doc:"As in POST."`
 	StartedAt   *string `json:"started_at,omitempty" maxLength:"40" doc:"RFC 3339. Default: when it is first said to run."`
 	CompletedAt *string `json:"completed_at,omitempty" maxLength:"40" doc:"RFC 3339. Default: when it is first said to have ended."`
 	Claimed
@@ -138,11 +131,7 @@ func (p JobPatch) Apply(j *Job, now time.Time) error {
 	if p.Status == "" {
 		return nil
 	}
-	status, err := parseJobStatus(p.Status)
-	if err == nil {
-		j.move(status, now)
-	}
-	return err
+	return j.say(p.Status, now)
 }
 
 // A timeField is a time of a body that may be given.

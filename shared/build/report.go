@@ -16,7 +16,7 @@ type ReportIn struct {
 	StateCode api.IntOrString `json:"state_code,omitzero" doc:"0-100, or the name of a state."`
 	State     api.IntOrString `json:"state,omitzero" doc:"Alias of state_code."`
 	StateName string          `json:"state_name,omitempty" maxLength:"100" doc:"The name of a state, from the project's state codes or built in."`
-	Status    string          `json:"status,omitempty" maxLength:"1000" doc:"pending, in_progress, completed, failed or cancelled (and older words for them). Any other text is kept as the message."`
+	Status    string          `json:"status,omitempty" maxLength:"1000" doc:"pending, in_progress, completed, failed or cancelled, or what a CI calls them. A text that is not understood is kept as the message; it completes nothing and resumes nothing, and the answer carries a Warning."`
 	Message   string          `json:"message,omitempty" maxLength:"4000"`
 	Metadata  json.RawMessage `json:"metadata,omitempty"`
 
@@ -47,23 +47,10 @@ type Report struct {
 	How     Status // how
 	Text    string // what to show a person
 	Attempt int    // of the worker; 0 when it did not say
+	Class   Class  // of the failure, when the status word tells
+	Unclear string // what was not understood of the status, and what was made of it; "" when it was
 
 	Interrupted bool // it was reported as cancelled, and nobody had asked for that
-}
-
-// words are what callers have called the statuses.
-var words = map[string]Status{
-	"pending": Pending, "queued": Pending,
-	"in_progress": InProgress, "in-progress": InProgress, "running": InProgress, "started": InProgress,
-	"completed": Completed, "complete": Completed, "success": Completed, "succeeded": Completed, "skipped": Completed,
-	"failed": Failed, "failure": Failed, "error": Failed,
-	"cancelled": Cancelled, "canceled": Cancelled,
-}
-
-// ParseStatus returns the status word stands for.
-func ParseStatus(word string) (Status, bool) {
-	s, ok := words[strings.ToLower(strings.TrimSpace(word))]
-	return s, ok
 }
 
 // Normalise is the one place that knows the spellings of a report. current is
@@ -75,22 +62,7 @@ func (in ReportIn) Normalise(current int, rules Rules) (Report, error) {
 		return r, err
 	}
 	r.At = code.Number
-	status, known := ParseStatus(in.Status)
-	switch {
-	case known:
-		r.How = status
-	case code.Cancels:
-		r.How = Cancelled
-	case code.Error:
-		r.How = Failed
-	case in.Status == "" && code.Final, r.At == LastState:
-		r.How = Completed
-	default:
-		r.How = InProgress
-	}
-	if !known && in.Status != "" {
-		r.Text = strings.TrimSuffix(in.Status+": "+in.Message, ": ")
-	}
+	r.how(code, rules)
 	if r.Text == "" {
 		r.Text = in.ErrorMessage
 	}
@@ -98,6 +70,43 @@ func (in ReportIn) Normalise(current int, rules Rules) (Report, error) {
 		r.Attempt = *in.Attempt
 	}
 	return r, nil
+}
+
+// how sets what r says of the state code. A word that is not understood is kept
+// as text, and whatever it means, nothing is completed by it.
+func (r *Report) how(code Code, rules Rules) {
+	m, known := ParseWord(r.Status)
+	r.How, r.Class = m.State, m.Class
+	ends := r.At == LastState || rules.Final(r.At)
+	switch {
+	case m.Skips && ends:
+		r.How, r.Unclear = InProgress, fmt.Sprintf("The status '%s' completes no build; report completed at %d when it is done.", r.Status, r.At)
+	case known:
+		return
+	case r.Status == "" && (code.Final || r.At == LastState):
+		r.How = Completed
+		return
+	case r.Status != "":
+		r.Unclear = Misunderstood(r.Status, "it was kept as the message and completes nothing.")
+		fallthrough
+	default:
+		r.How = code.how()
+	}
+	if r.Status = strings.TrimSpace(r.Status); r.Status != "" {
+		r.Text = strings.TrimSuffix(r.Status+": "+r.Message, ": ")
+	}
+}
+
+// how returns what reporting c says when nothing else does.
+func (c Code) how() Status {
+	switch {
+	case c.Cancels:
+		return Cancelled
+	case c.Error:
+		return Failed
+	default:
+		return InProgress
+	}
 }
 
 // code returns the state the report is about.
@@ -144,6 +153,8 @@ func (b *Build) Advance(r Report, rules Rules, now time.Time) (Entry, error) {
 	case b.alongside(r):
 		b.markAlongside(r)
 		return b.stateEntry(r, now)
+	case b.Status == Failed && r.Unclear != "" && r.How == InProgress: // nobody is said to work on it again
+		return b.late(r, now)
 	case b.Status == Failed && r.Attempt != 0 && r.How != Failed && !r.TakeOver:
 		return Entry{}, b.keep(r, now)
 	case r.TakeOver || b.restarts(r, now):
@@ -206,12 +217,20 @@ func (b *Build) take(r Report, how Status, rules Rules, now time.Time) {
 	b.followResume(r.At, how)
 }
 
-// class returns the class of the failure that r reports.
+// class returns the class of the failure that r reports. That it took too long,
+// or was not heard of, is the word of who watched it; else the message knows
+// more.
 func (r Report) class() Class {
-	if r.Interrupted {
+	switch {
+	case r.Interrupted:
 		return Transient
+	case r.Class == TimedOut || r.Class == Stalled:
+		return r.Class
 	}
-	return ClassOf(Signs{Message: r.Text})
+	if c := ClassOf(Signs{Message: r.Text}); c != Unknown || r.Class == "" {
+		return c
+	}
+	return r.Class
 }
 
 // open refuses when nothing may follow.
@@ -332,7 +351,7 @@ func (b *Build) stateEntry(r Report, now time.Time) (Entry, error) {
 		StateCode: r.At, State: r.At, Status: r.How, Message: r.Text, Metadata: r.Metadata,
 		ArtifactStorageType: r.ArtifactStorageType, ArtifactStoragePath: r.ArtifactStoragePath,
 		ArtifactSizeBytes: r.ArtifactSizeBytes, ArtifactChecksum: r.ArtifactChecksum, ArtifactMetadata: r.ArtifactMetadata,
-		StartTime: time.Unix(m.Begin, 0).UTC(), ErrorMessage: r.ErrorMessage, RetryCount: b.Marks.Retries(r.At),
+		StartTime: m.begun(now), ErrorMessage: r.ErrorMessage, RetryCount: b.Marks.Retries(r.At),
 		Attempt: b.Attempt, Worker: r.Worker, Target: r.Target, Fingerprint: r.Fingerprint,
 	}
 	if r.StartTime != nil {
@@ -352,6 +371,14 @@ func (b *Build) stateEntry(r Report, now time.Time) (Entry, error) {
 		row.FailureType = Interrupted
 	}
 	return NewEntry(StateReported, row)
+}
+
+// begun returns when the try that m is of began; now when it is of none.
+func (m Mark) begun(now time.Time) time.Time {
+	if m.Begin == 0 {
+		return now
+	}
+	return time.Unix(m.Begin, 0).UTC()
 }
 
 // A StateRow is one report as the history keeps it: without what was not said.

@@ -55,7 +55,7 @@ func TestEverySpellingOfAReport(t *testing.T) {
 		"blanks and case do not matter":       {`{"state_code":5,"status":" In_Progress "}`, want{5, build.InProgress, "", 0}},
 		"free text is the message":            {`{"state_code":40,"status":"Packer build started"}`, want{40, build.InProgress, "Packer build started", 0}},
 		"free text goes before the message":   {`{"state_code":40,"status":"Packer","message":"step 2"}`, want{40, build.InProgress, "Packer: step 2", 0}},
-		"free text at 100":                    {`{"state_code":100,"status":"Packer build completed successfully"}`, want{100, build.Completed, "Packer build completed successfully", 0}},
+		"free text at 100":                    {`{"state_code":100,"status":"Packer build completed successfully"}`, want{100, build.InProgress, "Packer build completed successfully", 0}},
 		"in progress at 100 is not completed": {`{"state_code":100,"status":"in_progress"}`, want{100, build.InProgress, "", 0}},
 		"an error message is shown":           {`{"state_code":5,"status":"failed","error_message":"boom"}`, want{5, build.Failed, "boom", 0}},
 		"the attempt":                         {`{"state_code":5,"attempt":3}`, want{5, build.InProgress, "", 3}},

@@ -220,6 +220,7 @@ type reportIn struct {
 
 func (s *Service) report(ctx context.Context, in *reportIn) (*api.Object[StateAnswer], error) {
 	in.Body.Attempt = claimed(ctx)
+	var unclear string
 	b, entry, err := s.Store.ChangeBuild(ctx, in.ID, func(b *Build, rules Rules, now time.Time) (Entry, error) {
 		if err := in.Check(b.Rev); err != nil {
 			return Entry{}, err
@@ -231,6 +232,7 @@ func (s *Service) report(ctx context.Context, in *reportIn) (*api.Object[StateAn
 		if len(r.Metadata)+len(r.ArtifactMetadata) > MaxMetadata {
 			return Entry{}, problem.New(problem.TooLarge, "metadata is larger than %d bytes; store it elsewhere and send its address.", MaxMetadata)
 		}
+		unclear = r.Unclear
 		entry, err := b.Advance(r, rules, now)
 		if err == nil && in.Body.Worker != "" && b.Status.Active() {
 			b.lend(in.Body.Worker, rules, now)
@@ -243,6 +245,7 @@ func (s *Service) report(ctx context.Context, in *reportIn) (*api.Object[StateAn
 	if err != nil {
 		return nil, err
 	}
+	api.Warn(ctx, unclear)
 	row, err := stateOf(entry)
 	if err != nil {
 		return nil, err
