@@ -31,6 +31,8 @@ type buildRef struct{ flag string }
 
 func (r *buildRef) declare(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.flag, "build-id", "", "`ID` of the build, instead of the argument (default BLDST_BUILD_ID)")
+	_ = cmd.Flags().SetAnnotation("build-id", setsMember, []string{"builds"})
+	annotate(cmd, argKinds, "builds")
 }
 
 // id returns what argv names, "" for nothing.

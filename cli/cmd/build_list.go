@@ -35,6 +35,9 @@ func newBuildList(f *Factory, work run[buildListOptions]) *cobra.Command {
 	fs.StringVar(&o.Platform, "platform-id", "", "")
 	fs.StringVar(&o.Project, "project", "", "only those of this project")
 	fs.StringVar(&o.Project, "project-id", "", "")
+	for flag, key := range map[string]string{"status": "status", "platform": "platform_id", "project": "project_id"} {
+		_ = fs.SetAnnotation(flag, setsMember, []string{key})
+	}
 	_ = fs.MarkHidden("platform-id")
 	_ = fs.MarkHidden("project-id")
 	fs.BoolVar(&o.Deleted, "include-deactivated", false, "also those that were deleted")

@@ -37,7 +37,8 @@ func newDashboardSummary(f *Factory, work run[dashboardOptions]) *cobra.Command 
 func newDashboardPlatform(f *Factory, work run[dashboardOptions]) *cobra.Command {
 	return &cobra.Command{
 		Use: "platform ID", Short: "Print the numbers of one platform", Args: positional(1, "ID"),
-		Example: "  bldst dashboard platform aws-commercial",
+		Example:     "  bldst dashboard platform aws-commercial",
+		Annotations: map[string]string{argKinds: "platforms"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return work(cmd.Context(), f, dashboardOptions{Path: client.Path("dashboard", "platform", args[0])})
 		},

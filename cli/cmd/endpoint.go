@@ -78,6 +78,7 @@ func newEndpoint(f *Factory, e endpoint, work run[endpointOptions]) *cobra.Comma
 		Annotations: map[string]string{apiCall: e.call},
 		Args:        positional(0, argNames(e.args)...),
 	}
+	annotate(cmd, argKinds, kindsOf(e.args))
 	declareArgs(cmd, e.args, o.flags)
 	query, form := declare(cmd, e.query...), declare(cmd, e.body...)
 	if e.paged() {
@@ -133,12 +134,25 @@ func argNames(args []arg) []string {
 	return names
 }
 
+func kindsOf(args []arg) string {
+	kinds := make([]string, len(args))
+	for i, a := range args {
+		if kinds[i] = a.kind; a.kind == "" {
+			kinds[i] = "-"
+		}
+	}
+	return strings.Join(kinds, " ")
+}
+
 // declareArgs adds the flags that stand for arguments; their values go to
 // values.
 func declareArgs(cmd *cobra.Command, args []arg, values []string) {
 	for i, a := range args {
 		for n, name := range a.flags {
 			cmd.Flags().StringVar(&values[i], name, "", a.usage+", instead of the argument")
+			if a.kind != "" && a.kind != "artifacts" {
+				_ = cmd.Flags().SetAnnotation(name, setsMember, []string{a.kind})
+			}
 			if n > 0 {
 				_ = cmd.Flags().MarkHidden(name)
 			}

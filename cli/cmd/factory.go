@@ -40,15 +40,19 @@ type Factory struct {
 
 	Browse func(address string) error // opens a page in the browser; nil: there is none
 
+	// Waiting counts the reports that could not be sent yet; nil: none is kept.
+	Waiting func() (int, error)
+
 	// Bootstrap makes a key in the table of a deployed stage and returns it;
 	// nil: "bootstrap" is not available.
 	Bootstrap func(context.Context, BootstrapOptions) (string, error)
 
-	flags    rootFlags
-	started  bool   // a command's work has begun: its errors are no usage errors
-	signedBy string // what the client signs in with: "key", "token" or ""
-	settings *settings.Settings
-	client   *client.Client
+	flags      rootFlags
+	started    bool   // a command's work has begun: its errors are no usage errors
+	completing bool   // a shell asks what may follow
+	signedBy   string // what the client signs in with: "key", "token" or ""
+	settings   *settings.Settings
+	client     *client.Client
 }
 
 // rootFlags are the flags of every command.

@@ -63,11 +63,26 @@ func declare(cmd *cobra.Command, fields ...field) *form {
 			usage += " (required)"
 		}
 		addFlag(cmd.Flags(), fd.flag, fd.short, usage, v, false)
+		_ = cmd.Flags().SetAnnotation(fd.flag, setsMember, []string{fd.key})
 		for _, name := range fd.also {
 			addFlag(cmd.Flags(), name, "", "", v, true)
 		}
 	}
 	return f
+}
+
+// setsMember is the annotation of a flag with the member it sets.
+const setsMember = "member"
+
+// flagKeys returns the members the flags of cmd set, by flag.
+func flagKeys(cmd *cobra.Command) map[string]string {
+	keys := map[string]string{}
+	cmd.Flags().VisitAll(func(fl *pflag.Flag) {
+		if key := fl.Annotations[setsMember]; len(key) > 0 {
+			keys[fl.Name] = key[0]
+		}
+	})
+	return keys
 }
 
 func addFlag(fs *pflag.FlagSet, name, short, usage string, v *value, hidden bool) {

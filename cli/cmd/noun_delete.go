@@ -22,6 +22,8 @@ func newNounDelete(f *Factory, n noun, work run[nounDeleteOptions]) *cobra.Comma
 			"are asked before.",
 		Example: fmt.Sprintf("  bldst %s delete %s --yes", n.name, n.id),
 		Args:    positional(1, "ID"),
+
+		Annotations: map[string]string{argKinds: n.plural},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.ID = args[0]
 			return work(cmd.Context(), f, o)

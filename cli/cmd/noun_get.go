@@ -20,6 +20,8 @@ func newNounGet(f *Factory, n noun, work run[nounGetOptions]) *cobra.Command {
 		Short:   "Print " + n.title + ", found by id or name",
 		Example: fmt.Sprintf("  bldst %s get %s", n.name, n.id),
 		Args:    positional(1, "ID"),
+
+		Annotations: map[string]string{argKinds: n.plural},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.ID = args[0]
 			return work(cmd.Context(), f, o)

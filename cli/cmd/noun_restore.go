@@ -20,6 +20,8 @@ func newNounRestore(f *Factory, n noun, work run[nounRestoreOptions]) *cobra.Com
 		Short:   "Bring back " + n.title + " that was deleted",
 		Example: fmt.Sprintf("  bldst %s restore %s", n.name, n.id),
 		Args:    positional(1, "ID"),
+
+		Annotations: map[string]string{argKinds: n.plural},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return work(cmd.Context(), f, nounRestoreOptions{Noun: n, ID: args[0]})
 		},

@@ -23,6 +23,8 @@ func newNounUpdate(f *Factory, n noun, work run[nounUpdateOptions]) *cobra.Comma
 		Long:    "Change " + n.title + ". What is not given stays as it is.",
 		Example: fmt.Sprintf("  bldst %s update %s --display-name 'Another name'", n.name, n.id),
 		Args:    positional(1, "ID"),
+
+		Annotations: map[string]string{argKinds: n.plural},
 	}
 	form := declare(cmd, optional(n.fields)...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

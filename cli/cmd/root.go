@@ -17,6 +17,7 @@ func Run(ctx context.Context, f *Factory, args []string) int {
 	if args == nil {
 		args = []string{} // cobra would take those of the process
 	}
+	f.completing = len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd)
 	root := newRoot(f)
 	root.SetArgs(args)
 	root.SetIn(f.Streams.In)
@@ -25,6 +26,9 @@ func Run(ctx context.Context, f *Factory, args []string) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err != nil && !f.started {
 		err = usage(cmd, err)
+	}
+	if err != nil && ctx.Err() == nil {
+		err = f.explain(ctx, err)
 	}
 	f.report(err, args)
 	return exitCode(err)
@@ -62,7 +66,7 @@ allowed; 5 the API cannot be reached; 130 interrupted.`,
 		newBuild(f), newState(f), newFailure(f), newArtifact(f), newVariable(f), newResumeRequest(f), newJob(f),
 		newStateCode(f), newResumableState(f), newPolicy(f), newCI(f), newSubscription(f), newDelivery(f), newWindow(f),
 		newUser(f), newToken(f), newAudit(f), newBreaker(f), newMetrics(f),
-		newLocal(f, runLocal), newBootstrap(f, runBootstrap), newVersion(f),
+		newLocal(f, runLocal), newBootstrap(f, runBootstrap), newVersion(f), newDoctor(f, runDoctor),
 	)
 	for _, n := range nouns {
 		root.AddCommand(newNoun(f, n))
@@ -106,11 +110,35 @@ func prepare(f *Factory, cmd *cobra.Command) {
 		}
 	}
 	if cmd.ValidArgsFunction == nil {
-		cmd.ValidArgsFunction = cobra.NoFileCompletions
+		cmd.ValidArgsFunction = f.completeArgs(argsOf(cmd))
+	}
+	if f.completing {
+		f.completeFlags(cmd)
 	}
 	for _, sub := range cmd.Commands() {
 		prepare(f, sub)
 	}
+}
+
+// argsOf returns what the arguments of a command stand for, by its annotation.
+func argsOf(cmd *cobra.Command) []arg {
+	var args []arg
+	for _, kind := range strings.Fields(cmd.Annotations[argKinds]) {
+		args = append(args, arg{kind: strings.Trim(kind, "-")})
+	}
+	return args
+}
+
+// argKinds is the annotation of a command with the kinds of its arguments, see
+// completers; - for one that is not completed.
+const argKinds = "args"
+
+// annotate adds an annotation to cmd.
+func annotate(cmd *cobra.Command, key, value string) {
+	if cmd.Annotations == nil {
+		cmd.Annotations = map[string]string{}
+	}
+	cmd.Annotations[key] = value
 }
 
 // newGroup returns a command that only holds others.

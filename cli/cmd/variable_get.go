@@ -25,7 +25,7 @@ func newVariableGet(f *Factory, work run[variableGetOptions]) *cobra.Command {
 		Use: "get [BUILD] [KEY]", Short: "Print the value of a variable", Args: positional(0, "BUILD", "KEY"),
 		Long:        "Print the value of a variable, alone on a line; with -o json all that is known of\nit. A secret is ****** unless --reveal is given.",
 		Example:     examples([]string{`variable get "$BUILD" base_ami`, `variable get --build-id "$BUILD" --key base_ami -o json`}),
-		Annotations: map[string]string{apiCall: "GET /builds/{id}/variables/{key}"},
+		Annotations: map[string]string{apiCall: "GET /builds/{id}/variables/{key}", argKinds: "builds -"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Args = args
 			return work(cmd.Context(), f, o)

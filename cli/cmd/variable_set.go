@@ -30,7 +30,7 @@ func newVariableSet(f *Factory, work run[variableSetOptions]) *cobra.Command {
 secret is better read from a file: others on this machine see the command line.`,
 		Example: examples([]string{`variable set "$BUILD" base_ami=ami-0abc region=us-east-1 --state 20 --required-for-resume`,
 			`variable set --build-id "$BUILD" --key db_password --value-file - --is-sensitive < password.txt`}),
-		Annotations: map[string]string{apiCall: "POST /builds/{id}/variables"},
+		Annotations: map[string]string{apiCall: "POST /builds/{id}/variables", argKinds: "builds"},
 	}
 	fs := cmd.Flags()
 	fs.StringVar(&build, "build-id", "", buildArg.usage+", instead of the argument")
