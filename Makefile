@@ -15,7 +15,7 @@ ARCHES    = amd64 arm64
 FUNCTIONS = $(notdir $(wildcard functions/*))
 
 .DEFAULT_GOAL := help
-.PHONY: bootstrap synth diff deploy destroy smoke localstack cost test-infra run build test check gen bench bench-scale bench-drive demo test-dynamodb fuzz clean help
+.PHONY: bootstrap synth diff deploy destroy smoke localstack cost test-infra run build test check gen man bench-cli bench bench-scale bench-drive demo test-dynamodb fuzz clean help
 
 run: bin/bldst ## Run the whole system on http://localhost:8080 (PORT=9000 DATA=folder)
 	@exec bin/bldst local --port $(PORT) --data $(DATA)
@@ -43,6 +43,9 @@ check: ## Format, vet, staticcheck, import directions and generated files
 
 gen: ## Write the generated files again
 	go generate ./...
+
+man: ## Write manual pages of the command line into dist/man
+	go run ./cli/gen -man dist/man
 
 bench: build ## Measure what the README promises; a table, and bench.json
 	go run ./localstack/bench

@@ -33,7 +33,7 @@ makes one.
 
 The references have short spellings: --project, --platform, --os, --type and, for
 the number, --id. With --os, --type or --id only the id is printed, as with
---quiet.`,
+--quiet, unless -o says how to print it.`,
 		Example: `  BUILD=$(bldst build create --platform aws-commercial --os rhel-9.3 --type base --id 2024.02.001)
   bldst build create --project-id golden-images --platform-id aws-commercial --os-version-id rhel-9.3 \
       --image-type-id base --build-number 2024.02.001 --metadata '{"branch": "main"}'
@@ -100,7 +100,7 @@ func runBuildCreate(ctx context.Context, f *Factory, o buildCreateOptions) error
 	if err != nil {
 		return err
 	}
-	if err := f.printCreated(out, o.IDOnly); err != nil {
+	if err := f.printCreated(out, o.IDOnly && f.flags.output == ""); err != nil {
 		return err
 	}
 	if start.Code == 0 && start.Name == "" { // where a build begins anyway

@@ -20,6 +20,8 @@ var failureFields = []field{
 	{flag: "worker", key: "worker", usage: "who reports"},
 }
 
+var takeOver = field{flag: "take-over", key: "take_over", kind: boolean, usage: "replace the worker that holds the build: the next attempt begins"}
+
 // buildEnds are the commands that end a build, or undo that.
 var buildEnds = []endpoint{
 	{use: "complete", short: "Report that a build is completed", example: []string{`build complete "$BUILD" --message 'published to 3 regions'`},
@@ -45,6 +47,7 @@ var buildEnds = []endpoint{
 			{flag: "progress", key: "progress", kind: integer, usage: "how much of the state is done, 0 to 100"},
 			{flag: "state", key: "state_code", kind: state, usage: "state it is in", also: []string{"state-code"}},
 			{flag: "attempt", key: "attempt", kind: integer, usage: "attempt that is worked on"},
+			takeOver,
 		}},
 	{use: "delete", short: "Delete a build that has ended", example: []string{`build delete "$BUILD" --yes`},
 		call: "DELETE /builds/{id}", args: []arg{buildArg}, ask: "Delete build %s?", said: "Deleted build %s. 'bldst build restore' brings it back."},

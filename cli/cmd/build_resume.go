@@ -34,12 +34,13 @@ A job that was started to resume the build asks for its context with 'bldst buil
 resume BUILD' alone, as older scripts do, or with 'bldst build resume-context'.`,
 		Example: examples([]string{`build resume "$BUILD" --reason 'quota was raised'`, `build resume "$BUILD" --from 40 --wait`,
 			`build resume "$BUILD" --from-state 40 --reason retry --platform jenkins --pipeline images --job rhel-9`}),
-		Annotations: map[string]string{apiCall: "GET /builds/{id}/resume-plan,POST /builds/{id}/resume,GET /builds/{id}/resume-context"},
+		Annotations: map[string]string{apiCall: "POST /builds/{id}/resume,GET /builds/{id}/resume-context"},
 	}
 	form := declare(cmd,
 		field{flag: "reason", key: "resume_reason", usage: "why", also: []string{"resume-reason"}},
 		field{flag: "requested-by", key: "requested_by", usage: "who wants it (default: you)"},
 		field{flag: "force", key: "force", kind: boolean, usage: "resume although the plan advises against it"},
+		field{flag: "take-over", key: "take_over", kind: boolean, usage: "although a worker holds it, or another resume is not over: that one is replaced"},
 		field{flag: "metadata", key: "metadata", kind: object, usage: "further data, a JSON object or @FILE"},
 		field{flag: "platform", key: "platform", usage: "CI that shall resume it"},
 		field{flag: "pipeline", key: "pipeline", usage: "pipeline there"},
@@ -101,15 +102,8 @@ func runBuildResume(ctx context.Context, f *Factory, o buildResumeOptions) error
 
 // resume asks for the resume.
 func (f *Factory) resume(ctx context.Context, path string, o buildResumeOptions) (json.RawMessage, error) {
-	from := stateText(o.From)
-	if from == "" {
-		planned, err := f.plannedState(ctx, path)
-		if err != nil {
-			return nil, err
-		}
-		o.Body["resume_from_state"] = planned
-	} else {
-		o.Body["resume_from_state"] = from
+	if o.From != "" {
+		o.Body["resume_from_state"] = stateText(o.From)
 	}
 	if o.To != "" {
 		o.Body["resume_to_state"] = stateText(o.To)
@@ -129,19 +123,6 @@ func (f *Factory) resume(ctx context.Context, path string, o buildResumeOptions)
 	}
 	o.Body["request_source"] = "cli"
 	return f.call(ctx, "POST", path+"/resume", nil, o.Body)
-}
-
-// plannedState returns the state the plan begins with.
-func (f *Factory) plannedState(ctx context.Context, path string) (int, error) {
-	out, err := f.call(ctx, "GET", path+"/resume-plan", nil, nil)
-	if err != nil {
-		return 0, err
-	}
-	var plan struct {
-		From int `json:"resume_from_state"`
-	}
-	err = json.Unmarshal(out, &plan)
-	return plan.From, err
 }
 
 // union returns one object with the members of both; those of the first win.

@@ -115,6 +115,9 @@ func printPlan(p *print.Printer, plan build.Plan) error {
 	if plan.Why != "" {
 		lines = append(lines, "Begins there: "+plan.Why)
 	}
+	if plan.Lease != nil {
+		lines = append(lines, fmt.Sprintf("Held by worker %s until %s; 'bldst build resume %s --take-over' replaces it.", plan.Lease.Worker, p.When(plan.Lease.Until), plan.BuildID))
+	}
 	if plan.MinutesSaved > 0 {
 		lines = append(lines, fmt.Sprintf("Saves about %s against a new build.", minutes(int64(plan.MinutesSaved)*60)))
 	}

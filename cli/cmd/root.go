@@ -34,6 +34,15 @@ func Run(ctx context.Context, f *Factory, args []string) int {
 	return exitCode(err)
 }
 
+//go:generate go run ../gen -reference ../../docs/cli.md
+
+// Tree returns all commands of f, for what is made from them.
+func Tree(f *Factory) *cobra.Command {
+	root := newRoot(f)
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
 func newRoot(f *Factory) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bldst",

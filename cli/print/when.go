@@ -58,3 +58,12 @@ func span(d time.Duration) string {
 
 // Relative returns a time of the API as people say it, e.g. "in 5m".
 func (p *Printer) Relative(s string) string { return p.ago("at", s) }
+
+// When returns t for people, with how long that is away.
+func (p *Printer) When(t time.Time) string {
+	s := t.UTC().Format(time.RFC3339)
+	if !p.TTY {
+		return s
+	}
+	return s + " (" + p.Relative(s) + ")"
+}
