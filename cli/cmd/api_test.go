@@ -34,6 +34,7 @@ var withoutCommand = map[string]string{
 var notRun = map[string]string{
 	"bldst local":     "runs the whole system",
 	"bldst bootstrap": "writes to a table of AWS",
+	"bldst step":      "runs a command; step.txtar does",
 }
 
 // An operation is one of the API's document.

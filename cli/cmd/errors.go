@@ -10,6 +10,7 @@ import (
 
 	"bldst/cli/print"
 	"bldst/cli/settings"
+	"bldst/cli/step"
 	"bldst/shared/client"
 	"bldst/shared/problem"
 
@@ -55,6 +56,12 @@ func hint(err error, text string) error { return &hinted{err, text} }
 // that was printed says what is wrong.
 var errTold = errors.New("the result says what is wrong")
 
+// An exitStatus ends a command with the exit code of the program it has run,
+// without another word.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
 // exitCode is the one place where errors become exit codes: 0 done, 1 failed,
 // 2 wrong usage or input, 4 not signed in or not allowed, 5 the API cannot be
 // reached, 130 interrupted.
@@ -64,9 +71,15 @@ func exitCode(err error) int {
 	var un *client.Unreachable
 	var p *problem.Problem
 	var unknown *print.Unknown
+	var status exitStatus
+	var own *step.Exit
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &status):
+		return int(status)
+	case errors.As(err, &own):
+		return own.Code
 	case errors.As(err, &u), errors.As(err, &in), errors.As(err, &unknown):
 		return 2
 	case errors.Is(err, context.Canceled): // as a shell says that it was interrupted
@@ -92,7 +105,8 @@ type envelope struct {
 // report tells err on the error stream: as text, or as one JSON object when
 // the result was asked for as JSON.
 func (f *Factory) report(err error, args []string) {
-	if err == nil || errors.Is(err, errTold) {
+	var status exitStatus
+	if err == nil || errors.Is(err, errTold) || errors.As(err, &status) {
 		return
 	}
 	e := f.describe(err)

@@ -17,11 +17,14 @@ const (
 	Stalled    Class = "stalled"   // the worker went silent
 	TimedOut   Class = "timed_out" // the state took longer than its limit
 	Aborted    Class = "aborted"   // what drove the build was stopped or died
-	Unknown    Class = "unknown"
+	// NothingDone: the command ended well and left nothing of what it is there
+	// for.
+	NothingDone Class = "nothing_done"
+	Unknown     Class = "unknown"
 )
 
 // Classes lists every class.
-var Classes = []Class{Transient, Persistent, Quota, Stalled, TimedOut, Aborted, Unknown}
+var Classes = []Class{Transient, Persistent, Quota, Stalled, TimedOut, Aborted, NothingDone, Unknown}
 
 // Signs are what a failure says of itself.
 type Signs struct {

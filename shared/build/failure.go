@@ -23,7 +23,7 @@ type FailureIn struct {
 	Component    string          `json:"component,omitempty" maxLength:"200" doc:"packer, ansible, concourse ..."`
 	FailureType  string          `json:"failure_type,omitempty" maxLength:"200"`
 	IsRetryable  *bool           `json:"is_retryable,omitempty"`
-	FailureClass string          `json:"failure_class,omitempty" enum:"transient,persistent,quota,stalled,timed_out,aborted,unknown" doc:"Default: derived from the rest."`
+	FailureClass string          `json:"failure_class,omitempty" enum:"transient,persistent,quota,stalled,timed_out,aborted,nothing_done,unknown" doc:"Default: derived from the rest."`
 	RetryAttempt *int            `json:"retry_attempt,omitempty" minimum:"0" maximum:"1000000"`
 	ExitCode     *int            `json:"exit_code,omitempty"`
 	Attempt      *int            `json:"attempt,omitempty" minimum:"1" maximum:"1000000"`

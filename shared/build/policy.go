@@ -37,13 +37,14 @@ type BreakerRule struct {
 // failures go away by themselves, a silent worker is probably gone with its
 // runner, a quota is free again later; the others need a person.
 var DefaultClasses = map[Class]ClassPolicy{
-	Transient:  {Retries: 3, Backoff: []int{60, 300, 900}},
-	Stalled:    {Retries: 2, Backoff: []int{60, 300}},
-	Quota:      {Retries: 3, Backoff: []int{3600}},
-	TimedOut:   {Backoff: []int{60}},
-	Persistent: {Backoff: []int{60}},
-	Aborted:    {Backoff: []int{60}},
-	Unknown:    {Backoff: []int{60}},
+	Transient:   {Retries: 3, Backoff: []int{60, 300, 900}},
+	Stalled:     {Retries: 2, Backoff: []int{60, 300}},
+	Quota:       {Retries: 3, Backoff: []int{3600}},
+	TimedOut:    {Backoff: []int{60}},
+	Persistent:  {Backoff: []int{60}},
+	Aborted:     {Backoff: []int{60}},
+	NothingDone: {Backoff: []int{60}},
+	Unknown:     {Backoff: []int{60}},
 }
 
 // DefaultBreaker is the breaker of a policy that does not name one.

@@ -84,6 +84,7 @@ type Restore struct {
 	ArtifactName  string  `json:"artifact_name"`
 	StateCode     int     `json:"state_code"`
 	ArtifactPath  string  `json:"artifact_path"`
+	RestoreTo     string  `json:"restore_to,omitempty" doc:"The path of the worker it was saved from, when that is known."`
 	Checksum      *string `json:"checksum"`
 	Algorithm     string  `json:"checksum_algorithm"`
 	ChecksumKnown bool    `json:"checksum_known"`
@@ -138,27 +139,36 @@ type PlanTarget struct {
 // for where it failed, else where it is. prints are the fingerprints the inputs
 // of states have now, by code. It is a pure function.
 func NewPlan(m *Materials, from *int, prints map[int]string) *Plan {
-	return newPlan(m, from, prints, false)
+	return plan(m, from, nil, prints, false)
 }
 
 // newPlan is NewPlan; with takeOver for somebody who replaces the worker, or the
 // open resume, of the build.
 func newPlan(m *Materials, from *int, prints map[int]string, takeOver bool) *Plan {
+	return plan(m, from, nil, prints, takeOver)
+}
+
+func plan(m *Materials, from *int, step *NextStep, prints map[int]string, takeOver bool) *Plan {
 	b := m.Build
-	p := &planner{Materials: m, takeOver: takeOver, out: &Plan{BuildID: b.ID, Attempt: b.Attempt, Lease: b.hold(), LastCompleted: b.LastCompleted, FailedState: b.failedAt(),
+	p := &planner{Materials: m, step: step, takeOver: takeOver, out: &Plan{BuildID: b.ID, Attempt: b.Attempt, Lease: b.hold(), LastCompleted: b.LastCompleted, FailedState: b.failedAt(),
 		Restore: []Restore{}, Artifacts: []PlanArtifact{}, Variables: []PlanVariable{}, States: []PlanState{}, Warnings: []string{}}}
 	p.begin(from)
 	p.compare(prints)
 	p.config = m.Rules.ResumeConfig(p.out.From)
-	if p.config == nil {
+	if p.config == nil && step == nil {
 		p.warn("State %d has no resumable-state configuration; it is taken as resumable.", p.out.From)
 	}
 	p.prints = prints
-	p.choose(from != nil)
+	if step == nil {
+		p.choose(from != nil)
+	} else {
+		p.chooseStep()
+	}
 	p.out.Targets = p.tail(p.out.From)
 	p.needArtifacts()
 	p.needVariables()
 	p.list()
+	p.out.From = min(p.out.From, LastState)
 	p.judge()
 	return p.out
 }
@@ -166,6 +176,7 @@ func newPlan(m *Materials, from *int, prints map[int]string, takeOver bool) *Pla
 // A planner makes one plan.
 type planner struct {
 	*Materials
+	step     *NextStep // the worker that asks, nil for a resume in general
 	out      *Plan
 	config   *ResumeConfig // of the state to resume from, nil for none
 	prints   map[int]string
@@ -188,6 +199,10 @@ func (p *planner) warn(format string, args ...any) {
 // begin sets where to resume from before anything is compared.
 func (p *planner) begin(from *int) {
 	b, out := p.Build, p.out
+	if p.step != nil {
+		p.beginStep()
+		return
+	}
 	switch failed := b.failedAt(); {
 	case from != nil:
 		out.From, out.Why = *from, "It was asked for."
@@ -395,9 +410,18 @@ func (p *planner) lose() {
 }
 
 // goBack moves the begin to the first state that was done after the oldest of
-// the checkpoints: restoring that one undoes it.
+// the checkpoints that are the newest of their target: restoring that one
+// undoes it.
 func (p *planner) goBack(best []*Artifact) {
-	oldest := slices.MinFunc(best, func(a, b *Artifact) int { return cmp.Compare(a.StateCode, b.StateCode) })
+	latest := map[string]*Artifact{}
+	for _, a := range best {
+		if have := latest[target(a)]; have == nil || newer(a, have) > 0 {
+			latest[target(a)] = a
+		}
+	}
+	oldest := slices.MinFunc(slices.Collect(maps.Values(latest)), func(a, b *Artifact) int {
+		return cmp.Or(cmp.Compare(a.StateCode, b.StateCode), cmp.Compare(target(a), target(b)))
+	})
 	for code := oldest.StateCode + 1; code < p.out.From; code++ {
 		if p.done(code) {
 			p.out.From = code
@@ -441,7 +465,7 @@ func (p *planner) adviseRerun(last int, best []*Artifact) {
 func (p *planner) restore(a *Artifact) {
 	p.restored = append(p.restored, a)
 	p.out.Restore = append(p.out.Restore, Restore{Target: target(a), ArtifactID: a.ID, ArtifactName: a.Name, StateCode: a.StateCode,
-		ArtifactPath: a.Path, Checksum: a.Checksum, Algorithm: a.Algorithm, ChecksumKnown: a.Checksum != nil})
+		ArtifactPath: a.Path, RestoreTo: a.RestoreTo(), Checksum: a.Checksum, Algorithm: a.Algorithm, ChecksumKnown: a.Checksum != nil})
 	if a.Checksum == nil {
 		p.warn("Artifact '%s' has no checksum; that it is intact cannot be verified.", a.Name)
 	}

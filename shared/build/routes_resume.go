@@ -83,6 +83,8 @@ type planWithIn struct {
 	Body *struct {
 		From         *int              `json:"from_state,omitempty" minimum:"0" maximum:"100" doc:"The first state to run. Default: where the build failed, else where it is."`
 		Fingerprints map[string]string `json:"fingerprints,omitempty" doc:"Of the inputs of states, by code, as they are now."`
+		Next         *int              `json:"next_state,omitempty" minimum:"0" maximum:"100" doc:"A worker that is about to do this state asks what it has to do. Not together with from_state."`
+		Kept         int               `json:"kept_attempt,omitempty" minimum:"0" maximum:"1000000" doc:"The attempt of which everything its states have left is still where the worker of next_state is. Default: none; then the newest checkpoints are restored."`
 	}
 }
 
@@ -94,7 +96,18 @@ func (s *ResumeService) planWith(ctx context.Context, in *planWithIn) (*api.Obje
 	if err != nil {
 		return nil, err
 	}
-	return s.planOf(ctx, in.ID, in.Body.From, prints)
+	if in.Body.Next == nil {
+		return s.planOf(ctx, in.ID, in.Body.From, prints)
+	}
+	if in.Body.From != nil {
+		return nil, problem.BadField("next_state", "value_error", "Either from_state or next_state")
+	}
+	m, err := s.Store.Materials(ctx, in.ID, false)
+	if err != nil {
+		return nil, err
+	}
+	step := NextStep{State: *in.Body.Next, Kept: in.Body.Kept}
+	return api.Rev(m.Build.Rev, NewStepPlan(m, step, prints)), nil
 }
 
 func (s *ResumeService) planOf(ctx context.Context, ref string, from *int, prints map[int]string) (*api.Object[*Plan], error) {
