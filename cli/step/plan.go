@@ -240,8 +240,8 @@ func (s *step) claim(p *plan, body map[string]any) {
 	if p.Reason != "build_running" && p.Reason != "resume_in_progress" { // it failed, or nothing was done yet
 		return
 	}
-	own := p.Lease == nil || p.Lease.Worker == s.Worker || p.Lease.Until.Before(s.Now())
-	again := p.of(s.State).At != nil // done in this attempt, perhaps
+	own := p.Lease == nil || p.Lease.Worker == s.Worker // whether another's is over, the API knows: clocks differ
+	again := p.of(s.State).At != nil                    // done in this attempt, perhaps
 	switch {
 	case s.TakeOver, p.Reason == "build_running" && own && (p.Kept != p.Attempt || again):
 		body["take_over"] = true

@@ -69,3 +69,7 @@ func self(state int) running {
 	pid := os.Getpid()
 	return running{State: state, PID: pid, Born: proc.Born(pid)}
 }
+
+// interruptGroup does what Ctrl-C would have done if the terminal had not been
+// lent to the command: the script this step is a line of ends too.
+func interruptGroup() { _ = unix.Kill(0, unix.SIGINT) }

@@ -88,6 +88,10 @@ func (s *step) once(ctx context.Context, environ []string) end {
 	beats, stop := s.beat(ctx)
 	e := s.attend(ctx, r, beats)
 	stop()
+	if s.Interactive && e.why == "" && (e.Signal == syscall.SIGINT || e.Code == 128+int(syscall.SIGINT)) {
+		e.why, e.sig = whySignal, syscall.SIGINT // typed at the terminal, which was lent to the command
+		defer interruptGroup()
+	}
 	if len(e.Left) > 0 && e.why == "" {
 		s.Warn("state %d left processes behind, which were ended: %s", s.State, list(e.Left))
 	}
