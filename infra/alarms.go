@@ -15,6 +15,8 @@ import (
 	"bldst/events/asl"
 	"bldst/shared/emf"
 	"bldst/shared/manifest"
+	"bldst/shared/table"
+	"bldst/shared/table/dynamo"
 )
 
 // An alarm goes off when a metric is above its limit for some periods. The
@@ -53,7 +55,7 @@ func (st *stack) reportAlarms() []alarm {
 		{"ApiSlow", st.api("Latency", "p99"), 3000, 3, "One request in a hundred takes more than three seconds."},
 		{"ApiThrottled", st.sum("Throttles", st.httpFunctions()), 0, 1, "Lambda refuses calls of the API: raise the concurrency quota."},
 		{"TableErrors", st.tableErrors(), 0, 1, "DynamoDB answers with errors of its own."},
-		{"TableThrottled", st.metric("AWS/DynamoDB", "ThrottledRequests", "Sum", map[string]*string{"TableName": st.table.TableName()}), 10, 2, "The table refuses requests: a key is too hot, or an account limit is reached."},
+		{"TableThrottled", st.tableThrottled(), 10, 2, "The table refuses requests: a key is too hot, or an account limit is reached."},
 	}
 }
 
@@ -123,9 +125,25 @@ func (st *stack) queued(name string) awscloudwatch.Metric {
 	return st.metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", map[string]*string{"QueueName": st.dead[name].QueueName()})
 }
 
+// tableThrottled counts what the table and its indexes refuse for want of
+// throughput. There is no such metric of the table as a whole.
+func (st *stack) tableThrottled() awscloudwatch.IMetric {
+	using := map[string]awscloudwatch.IMetric{}
+	for _, name := range []string{"ReadThrottleEvents", "WriteThrottleEvents"} {
+		for i := range len(table.AttrIndex) + 1 {
+			of := map[string]*string{"TableName": st.table.TableName()}
+			if i > 0 {
+				of["GlobalSecondaryIndexName"] = s(dynamo.IndexName(i))
+			}
+			using[fmt.Sprintf("m%d", len(using))] = st.metric("AWS/DynamoDB", name, "Sum", of)
+		}
+	}
+	return total(using)
+}
+
 func (st *stack) tableErrors() awscloudwatch.IMetric {
 	using := map[string]awscloudwatch.IMetric{}
-	for i, op := range []string{"GetItem", "BatchGetItem", "Query", "TransactWriteItems"} {
+	for i, op := range dynamo.Operations {
 		using[fmt.Sprintf("m%d", i)] = st.metric("AWS/DynamoDB", "SystemErrors", "Sum", map[string]*string{"TableName": st.table.TableName(), "Operation": &op})
 	}
 	return total(using)

@@ -66,7 +66,7 @@ func (st *stack) apiDocument() map[string]any {
 	}
 	return map[string]any{
 		"openapi": "3.0.1", "info": map[string]any{"title": *st.StackName(), "version": "1"},
-		"paths": paths, "x-amazon-apigateway-gateway-responses": gatewayAnswers(),
+		"paths": paths, "x-amazon-apigateway-gateway-responses": st.gatewayAnswers(),
 	}
 }
 
@@ -116,7 +116,7 @@ func (st *stack) addAPIStage(d awsapigateway.CfnDeployment) {
 		RestApiId: st.apiID, DeploymentId: d.Ref(), StageName: &st.Settings.Stage, TracingEnabled: yes,
 		AccessLogSetting: &awsapigateway.CfnStage_AccessLogSettingProperty{DestinationArn: group.LogGroupArn(), Format: accessLog()},
 		MethodSettings: []any{&awsapigateway.CfnStage_MethodSettingProperty{
-			HttpMethod: s("*"), ResourcePath: s("/*"), MetricsEnabled: yes, DataTraceEnabled: no, LoggingLevel: s("ERROR"),
+			HttpMethod: s("*"), ResourcePath: s("/*"), MetricsEnabled: &st.Detailed, DataTraceEnabled: no, LoggingLevel: s("ERROR"),
 			ThrottlingRateLimit: &st.Rate, ThrottlingBurstLimit: &st.Burst,
 		}},
 	})
@@ -158,12 +158,34 @@ var answers = []struct{ kind, code string }{
 	{"REQUEST_TOO_LARGE", "too_large"}, {"INTEGRATION_TIMEOUT", "unavailable"}, {"WAF_FILTERED", "forbidden"},
 }
 
-// gatewayAnswers gives them the shape of all other answers.
-func gatewayAnswers() map[string]any {
+// gatewayAnswers gives them the shape of all other answers, and lets the pages
+// of the settings read them: a browser hides what it may not read, so a throttled
+// page would see "network error".
+func (st *stack) gatewayAnswers() map[string]any {
 	out := map[string]any{}
 	for _, g := range answers {
 		body := fmt.Sprintf(`{"detail":$context.error.messageString,"code":"%s","request_id":"$context.requestId"}`, g.code)
-		out[g.kind] = map[string]any{"responseTemplates": map[string]any{"application/json": body}}
+		answer := map[string]any{"responseTemplates": map[string]any{"application/json": body}}
+		if origin := st.origin(); origin != "" {
+			answer["responseParameters"] = map[string]any{
+				"gatewayresponse.header.Access-Control-Allow-Origin": origin, "gatewayresponse.header.Vary": "'Origin'",
+			}
+		}
+		out[g.kind] = answer
 	}
 	return out
+}
+
+// origin is whom the answers of API Gateway itself allow to read them. It cannot
+// choose from a list: for several origins it is the caller's own, whoever that
+// is, which shows no more than that the API refuses.
+func (st *stack) origin() string {
+	switch {
+	case st.Origins == "":
+		return ""
+	case strings.Contains(st.Origins, ","):
+		return "method.request.header.Origin"
+	default:
+		return "'" + st.Origins + "'"
+	}
 }

@@ -4,6 +4,8 @@ package main
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2"
 	"github.com/aws/aws-cdk-go/awscdk/v2/awsapigateway"
@@ -40,14 +42,29 @@ func (st *stack) addFirewall() {
 func guards() []guard {
 	return []guard{
 		{"one-address", &awswafv2.CfnWebACL_StatementProperty{RateBasedStatement: &awswafv2.CfnWebACL_RateBasedStatementProperty{AggregateKeyType: s("IP"), Limit: n(perAddress)}}, false},
-		{"large-body", &awswafv2.CfnWebACL_StatementProperty{SizeConstraintStatement: &awswafv2.CfnWebACL_SizeConstraintStatementProperty{
-			ComparisonOperator: s("GT"), Size: n(largest),
+		// A size constraint looks at a header's own length, and at no more than the
+		// first 16 KB of a body; so the number in the header is read by a pattern.
+		{"large-body", &awswafv2.CfnWebACL_StatementProperty{RegexMatchStatement: &awswafv2.CfnWebACL_RegexMatchStatementProperty{
+			RegexString:         s(above(largest)),
 			FieldToMatch:        &awswafv2.CfnWebACL_FieldToMatchProperty{SingleHeader: map[string]string{"Name": "content-length"}},
 			TextTransformations: []any{&awswafv2.CfnWebACL_TextTransformationProperty{Priority: n(0), Type: s("NONE")}},
 		}}, false},
 		{"known-bad-inputs", &awswafv2.CfnWebACL_StatementProperty{ManagedRuleGroupStatement: &awswafv2.CfnWebACL_ManagedRuleGroupStatementProperty{
 			VendorName: s("AWS"), Name: s("AWSManagedRulesKnownBadInputsRuleSet")}}, true},
 	}
+}
+
+// above returns a pattern of the decimal numbers greater than n.
+func above(n int) string {
+	digits := strconv.Itoa(n)
+	longer := fmt.Sprintf(`[1-9]\d{%d,}`, len(digits))
+	out := []string{longer}
+	for i, d := range digits {
+		if d < '9' {
+			out = append(out, fmt.Sprintf(`%s[%c-9]\d{%d}`, digits[:i], d+1, len(digits)-i-1))
+		}
+	}
+	return `^0*(` + strings.Join(out, "|") + `)$`
 }
 
 func rules() []any {

@@ -17,6 +17,7 @@ import (
 	"bldst/events"
 	"bldst/shared/config"
 	"bldst/shared/manifest"
+	"bldst/shared/secret"
 )
 
 // What becomes of an asynchronous call that fails.
@@ -111,6 +112,12 @@ func (st *stack) environment(f manifest.Function) *map[string]*string {
 	if f.Signs {
 		env[config.SigningSecret] = st.signing.SecretArn()
 	}
+	if st.Outbound != "" {
+		env["OUTBOUND_ALLOW"] = &st.Outbound
+	}
+	if f.Secrets {
+		st.references(env)
+	}
 	if len(f.States) > 0 {
 		env[config.Machine] = st.machineARN()
 	}
@@ -118,6 +125,17 @@ func (st *stack) environment(f manifest.Function) *map[string]*string {
 		env["EVENT_BUS_NAME"] = st.bus.EventBusName()
 	}
 	return &env
+}
+
+// references adds the references to secrets that the settings give.
+func (st *stack) references(env map[string]*string) {
+	if st.Webhook != "" {
+		env["WEBHOOK_SECRET"] = &st.Webhook
+	}
+	for _, c := range st.CI {
+		name, ref, _ := strings.Cut(c, "=")
+		env[secret.EnvPrefix+name] = &ref
+	}
 }
 
 // days returns the retention that CloudWatch offers for at least so many days.

@@ -34,7 +34,7 @@ var samplingAndTracing = slices.Concat(tracing, []string{"xray:GetSamplingRules"
 
 // addMachine adds the state machine of events/asl.
 func (st *stack) addMachine() error {
-	definition, err := asl.Render(func(function string) string {
+	definition, err := asl.Render(*st.Partition(), func(function string) string {
 		if f := st.functions[function]; f != nil {
 			return *f.FunctionArn()
 		}

@@ -14,6 +14,9 @@ import (
 	"strings"
 
 	"github.com/aws/constructs-go/constructs/v10"
+
+	"bldst/shared/outbound"
+	"bldst/shared/secret"
 )
 
 // Production is the stage whose data outlives it: nothing that holds data is
@@ -38,9 +41,17 @@ type Settings struct {
 	Firewall   bool     // firewall: put a web application firewall before the API
 	Domain     string   // domain: a name of your own for the API, with certificate
 	Cert       string   // certificate: the ARN of its certificate
+	Webhook    string   // webhook-secret: references to the secrets that sign webhooks, separated by commas
+	CI         []string // ci-credentials: NAME=REFERENCE, separated by commas; projects name them env:BLDST_CI_NAME
+	Outbound   string   // outbound: networks that functions may call beside public ones, such as 10.20.0.0/16
+	Adopted    string   // table: the name of a table to use in place of the stack's own
+	Stream     string   // table-stream: the ARN of its stream
+	Detailed   bool     // detailed-metrics: metrics of each path and method, which cost
 	APILogRole bool     // api-log-role: this stack sets the role with which API Gateway writes logs, once an account and region
 	Tags       []string // tags: NAME=VALUE, separated by commas
 }
+
+var ciName = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,50}$`)
 
 var stageName = regexp.MustCompile(`^[a-z][a-z0-9]{1,14}$`)
 
@@ -56,10 +67,10 @@ func settingsOf(scope constructs.Construct) (*Settings, error) {
 		OwnKey: c.flag("own-key"), Alarms: c.text("alarm-topic", ""), Firewall: c.flag("firewall"),
 		Domain: c.text("domain", ""), Cert: c.text("certificate", ""), APILogRole: c.text("api-log-role", "true") == "true",
 	}
+	st.Webhook, st.Outbound, st.CI = c.text("webhook-secret", ""), c.text("outbound", ""), c.list("ci-credentials")
+	st.Adopted, st.Stream, st.Detailed = c.text("table", ""), c.text("table-stream", ""), c.flag("detailed-metrics")
 	st.Origins = c.text("origins", map[bool]string{true: "", false: "*"}[st.production()])
-	if t := c.text("tags", ""); t != "" {
-		st.Tags = strings.Split(t, ",")
-	}
+	st.Tags = c.list("tags")
 	if c.err != nil {
 		return nil, c.err
 	}
@@ -82,6 +93,31 @@ func (st *Settings) check() error {
 	for _, t := range st.Tags {
 		if k, _, ok := strings.Cut(t, "="); !ok || k == "" {
 			return fmt.Errorf("tags must have the form NAME=VALUE,NAME=VALUE, not %q", t)
+		}
+	}
+	if (st.Adopted == "") != (st.Stream == "") {
+		return fmt.Errorf("table and table-stream belong together; bin/deploy adopt NAME prints both")
+	}
+	if st.Adopted != "" && !strings.Contains(st.Stream, ":table/"+st.Adopted+"/stream/") {
+		return fmt.Errorf("table-stream %s is not the stream of table %s", st.Stream, st.Adopted)
+	}
+	return st.checkOutside()
+}
+
+// checkOutside checks what leads outside. A template is not the place of a
+// secret: it is given as a reference.
+func (st *Settings) checkOutside() error {
+	if _, err := outbound.ParseAllow(st.Outbound); err != nil {
+		return fmt.Errorf("outbound: %w", err)
+	}
+	for _, ref := range strings.Split(st.Webhook, ",") {
+		if st.Webhook != "" && secret.Check(ref) != nil {
+			return fmt.Errorf("webhook-secret must be references such as ssm:/bldst/webhook, not a secret itself: a template shows it")
+		}
+	}
+	for _, c := range st.CI {
+		if name, ref, ok := strings.Cut(c, "="); !ok || !ciName.MatchString(name) || secret.Check(ref) != nil {
+			return fmt.Errorf("ci-credentials must have the form JENKINS=ssm:/bldst/ci/jenkins,GITHUB=secretsmanager:bldst/ci/github; a template shows secrets")
 		}
 	}
 	return nil
@@ -131,6 +167,13 @@ func (c *context) text(name, otherwise string) string {
 		return otherwise
 	}
 	return fmt.Sprint(v)
+}
+
+func (c *context) list(name string) []string {
+	if v := c.text(name, ""); v != "" {
+		return strings.Split(v, ",")
+	}
+	return nil
 }
 
 func (c *context) number(name string, otherwise float64) float64 {

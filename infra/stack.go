@@ -28,7 +28,7 @@ type stack struct {
 	*Settings
 
 	key       awskms.IKey // nil: the keys of AWS
-	table     awsdynamodb.Table
+	table     awsdynamodb.ITable
 	bucket    awss3.Bucket
 	signing   awssecretsmanager.Secret
 	bus       awsevents.EventBus

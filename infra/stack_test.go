@@ -270,7 +270,7 @@ func TestTheStateMachineIsTheFileAndEveryWaitIsBounded(t *testing.T) {
 			definition.WriteString("ARN")
 		}
 	}
-	want, err := asl.Render(func(string) string { return "ARN" })
+	want, err := asl.Render("ARN", func(string) string { return "ARN" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,16 +337,8 @@ func TestTheStageThrottlesTracesAndLogsNothingSecret(t *testing.T) {
 	if want := "bldst-prod/prod"; rule["ServiceName"] != want || rule["ReservoirSize"] != 0.0 {
 		t.Errorf("the rule of what is traced must be of %s and follow nothing beyond its share: %s", want, text(rule))
 	}
-	b, err := os.ReadFile("prices.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var prices struct{ Assumed map[string]float64 }
-	if err := json.Unmarshal(b, &prices); err != nil {
-		t.Fatal(err)
-	}
-	if rule["FixedRate"] != prices.Assumed["traced_share"] {
-		t.Errorf("make cost reckons with a share of %v traced, the template says %v", prices.Assumed["traced_share"], rule["FixedRate"])
+	if traced := pricesOf(t).Assumed["traced_share"]; rule["FixedRate"] != traced {
+		t.Errorf("make cost reckons with a share of %v traced, the template says %v", traced, rule["FixedRate"])
 	}
 }
 

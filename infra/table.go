@@ -21,8 +21,22 @@ func (st *stack) addKey() {
 	})
 }
 
-// addTable adds the one table, with the schema that its adapter has.
+// addTable adds the one table, with the schema that its adapter has. Where the
+// settings adopt another, such as one that was restored, everything refers to
+// that one; the stack's own stays as it is, and leaving the setting out is the
+// way back.
 func (st *stack) addTable() {
+	own := st.ownTable()
+	st.table = own
+	if st.Adopted != "" {
+		indexes := []string{dynamo.IndexName(1), dynamo.IndexName(2)}
+		st.table = awsdynamodb.Table_FromTableAttributes(st.Stack, s("Adopted"), &awsdynamodb.TableAttributes{
+			TableName: &st.Adopted, TableStreamArn: &st.Stream, EncryptionKey: st.key, GlobalIndexes: list(indexes...),
+		})
+	}
+}
+
+func (st *stack) ownTable() awsdynamodb.Table {
 	props := &awsdynamodb.TableProps{
 		PartitionKey: str(table.AttrPK), SortKey: str(table.AttrSK),
 		BillingMode:                      awsdynamodb.BillingMode_PAY_PER_REQUEST,
@@ -36,13 +50,14 @@ func (st *stack) addTable() {
 	if st.key != nil {
 		props.Encryption, props.EncryptionKey = awsdynamodb.TableEncryption_CUSTOMER_MANAGED, st.key
 	}
-	st.table = awsdynamodb.NewTable(st.Stack, s("Table"), props)
+	own := awsdynamodb.NewTable(st.Stack, s("Table"), props)
 	for i, k := range table.AttrIndex {
-		st.table.AddGlobalSecondaryIndex(&awsdynamodb.GlobalSecondaryIndexProps{
+		own.AddGlobalSecondaryIndex(&awsdynamodb.GlobalSecondaryIndexProps{
 			IndexName: s(dynamo.IndexName(i + 1)), PartitionKey: str(k.PK), SortKey: str(k.SK),
 		})
 	}
-	awscdk.Tags_Of(st.table).Add(s("backup"), s("true"), nil)
+	awscdk.Tags_Of(own).Add(s("backup"), s("true"), nil)
+	return own
 }
 
 func str(name string) *awsdynamodb.Attribute {

@@ -61,7 +61,7 @@ func newDriver(url string, o Options, ports func(function string) wire.Ports) (*
 	for name, h := range d.functions {
 		d.functions[name] = o.Meter.Function(name, h)
 	}
-	definition, err := asl.Render(func(function string) string { return function })
+	definition, err := asl.Render("aws", func(function string) string { return function })
 	if err != nil {
 		return nil, err
 	}

@@ -124,7 +124,7 @@ func openScenario(t tester, dir string, now time.Time) *scenario {
 // open opens the engine and the bus, which go on with what they were at.
 func (s *scenario) open(dir string) {
 	s.t.Helper()
-	definition, err := asl.Render(func(function string) string { return function })
+	definition, err := asl.Render("aws", func(function string) string { return function })
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -29,15 +29,21 @@ var Placeholders = map[string]string{
 
 var placeholder = regexp.MustCompile(`\$\{(\w+)\}`)
 
-// Render returns the definition with every placeholder replaced by what arn
-// returns for its function. It fails when the definition names a placeholder
-// that has no function, or a function has no ARN.
-func Render(arn func(function string) string) (string, error) {
+// Partition is the placeholder of the partition of AWS (aws, aws-us-gov, aws-cn),
+// which is in the ARN of every integration.
+const Partition = "Partition"
+
+// Render returns the definition for a partition of AWS, with every placeholder
+// of a function replaced by what arn returns for it. It fails when the definition
+// names a placeholder that has no function, or a function has no ARN.
+func Render(partition string, arn func(function string) string) (string, error) {
 	var bad []string
 	out := placeholder.ReplaceAllStringFunc(source, func(m string) string {
 		name := m[2 : len(m)-1]
 		value := ""
-		if f, ok := Placeholders[name]; ok {
+		if name == Partition {
+			value = partition
+		} else if f, ok := Placeholders[name]; ok {
 			value = arn(f)
 		}
 		if value == "" {

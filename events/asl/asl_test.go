@@ -205,7 +205,7 @@ func TestThePathsOfTheMachineAreThoseOfADrive(t *testing.T) {
 
 func TestPlaceholdersAreBoundToFunctions(t *testing.T) {
 	t.Parallel()
-	out, err := asl.Render(func(function string) string { return "arn:" + function })
+	out, err := asl.Render("aws", func(function string) string { return "arn:" + function })
 	if err != nil || strings.Contains(out, "${") {
 		t.Errorf("not bound: %v", err)
 	}
@@ -226,14 +226,14 @@ func TestPlaceholdersAreBoundToFunctions(t *testing.T) {
 			t.Errorf("function %s of placeholder %s has no folder in functions/", function, placeholder)
 		}
 	}
-	if _, err := asl.Render(func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "build.asl.json") || !strings.Contains(err.Error(), "OpenBuildFunction") {
+	if _, err := asl.Render("aws", func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), "build.asl.json") || !strings.Contains(err.Error(), "OpenBuildFunction") {
 		t.Errorf("want an error that names the file and the placeholder, got %v", err)
 	}
 }
 
 func TestTheInterpreterTakesIt(t *testing.T) {
 	t.Parallel()
-	out, err := asl.Render(func(function string) string { return function })
+	out, err := asl.Render("aws", func(function string) string { return function })
 	if err != nil {
 		t.Fatal(err)
 	}

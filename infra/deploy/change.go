@@ -13,6 +13,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+
+	"bldst/shared/partition"
 )
 
 // pause is between two looks at what CloudFormation is doing.
@@ -60,7 +62,7 @@ func (t *target) templateURL(a *assembly) string {
 		if t.emulated {
 			return fmt.Sprintf("https://s3.amazonaws.com/%s/%s", t.fill(d.Bucket), t.fill(d.Key))
 		}
-		return fmt.Sprintf("https://%s.s3.%s.amazonaws.com/%s", t.fill(d.Bucket), t.region, t.fill(d.Key))
+		return fmt.Sprintf("https://%s.%s/%s", t.fill(d.Bucket), strings.TrimPrefix(partition.Endpoint("s3", t.region), "https://"), t.fill(d.Key))
 	}
 	return ""
 }

@@ -10,6 +10,8 @@
 //	deploy destroy STACK             delete it
 //	deploy outputs STACK             print the outputs as JSON
 //	deploy check   STACK             only see that we may, before anything is made
+//	deploy adopt   TABLE STACK       prepare a table to take the place of the stack's own; prints the settings
+//	deploy restore TIME TABLE STACK  the same of a new table with what the stack's held at that time
 //
 // Where and as whom is the business of the usual variables and profiles of AWS;
 // AWS_ENDPOINT_URL names an emulator. DEPLOY_WITHOUT names the types of resources
@@ -39,7 +41,7 @@ func main() {
 	}
 }
 
-var errUsage = errors.New("usage: deploy diff|apply ASSEMBLY STACK, or deploy destroy|outputs|check STACK")
+var errUsage = errors.New("usage: deploy diff|apply ASSEMBLY STACK, deploy destroy|outputs|check STACK, deploy adopt TABLE STACK, or deploy restore TIME TABLE STACK")
 
 func run(ctx context.Context, args []string) error {
 	if len(args) < 2 {
@@ -56,6 +58,10 @@ func run(ctx context.Context, args []string) error {
 		return t.print(ctx)
 	case verb == "check" && len(args) == 2:
 		return t.bucket(ctx, t.fill(bootstrapBucket))
+	case verb == "adopt" && len(args) == 3:
+		return t.adopt(ctx, args[1])
+	case verb == "restore" && len(args) == 4:
+		return t.restore(ctx, args[1], args[2])
 	case verb == "diff" && len(args) == 3:
 		return t.diff(ctx, args[1])
 	case verb == "apply" && len(args) == 3:

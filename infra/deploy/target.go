@@ -13,18 +13,23 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+
+	"bldst/shared/partition"
 )
 
 // A target is a stack in an account and region.
 type target struct {
 	stack           string
 	account, region string
+	partition       string
 	emulated        bool
 	cf              *cloudformation.Client
 	s3              *s3.Client
+	db              *dynamodb.Client
 }
 
 // open finds out where and who we are. Its errors name what is missing and the
@@ -40,7 +45,7 @@ func open(ctx context.Context, stack string) (*target, error) {
 	if _, err := c.Credentials.Retrieve(ctx); err != nil {
 		return nil, errors.New("no credentials for AWS: aws configure, or aws sso login, or export AWS_PROFILE=NAME")
 	}
-	t := &target{stack: stack, region: c.Region, emulated: os.Getenv("AWS_ENDPOINT_URL") != "", cf: cloudformation.NewFromConfig(c)}
+	t := &target{stack: stack, region: c.Region, emulated: os.Getenv("AWS_ENDPOINT_URL") != "", cf: cloudformation.NewFromConfig(c), db: dynamodb.NewFromConfig(c)}
 	t.s3 = s3.NewFromConfig(c, func(o *s3.Options) { o.UsePathStyle = t.emulated })
 	who, err := sts.NewFromConfig(c).GetCallerIdentity(ctx, nil)
 	if err != nil && t.emulated {
@@ -49,7 +54,7 @@ func open(ctx context.Context, stack string) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("AWS does not take these credentials: aws sso login, or aws configure (%s)", reason(err))
 	}
-	t.account = *who.Account
+	t.account, t.partition = *who.Account, partition.Of(c.Region).Name
 	return t, nil
 }
 
@@ -67,7 +72,7 @@ func (t *target) describe(ctx context.Context) (*types.Stack, error) {
 
 // fill puts account and region into the names of the assembly.
 func (t *target) fill(name string) string {
-	return strings.NewReplacer("${AWS::AccountId}", t.account, "${AWS::Region}", t.region, "${AWS::Partition}", "aws").Replace(name)
+	return strings.NewReplacer("${AWS::AccountId}", t.account, "${AWS::Region}", t.region, "${AWS::Partition}", t.partition).Replace(name)
 }
 
 // reason returns what the service said, in a line.

@@ -11,12 +11,17 @@ import (
 
 // Prices are those of infra/prices.json.
 type prices struct {
-	Date       string             `json:"date"`
-	Region     string             `json:"region"`
-	Million    map[string]float64 `json:"usd_per_million"`
-	GBSecond   map[string]float64 `json:"usd_per_gigabyte_second"`
-	Gigabyte   map[string]float64 `json:"usd_per_gigabyte"`
-	Month      map[string]float64 `json:"usd_per_month"`
+	Date     string             `json:"date"`
+	Region   string             `json:"region"`
+	Million  map[string]float64 `json:"usd_per_million"`
+	GBSecond map[string]float64 `json:"usd_per_gigabyte_second"`
+	Gigabyte map[string]float64 `json:"usd_per_gigabyte"`
+	Month    map[string]float64 `json:"usd_per_month"` // for one of what Counts counts
+	Counts   map[string]float64 `json:"counts"`        // how many a stage has; tests of infra compare them with the template
+	OwnKey   struct {
+		Month   float64 `json:"usd_per_month"`
+		Million float64 `json:"usd_per_million_requests"`
+	} `json:"own_key"`
 	Assumption struct {
 		Milliseconds float64 `json:"lambda_milliseconds"`
 		Gigabytes    float64 `json:"lambda_gigabytes"`
@@ -78,10 +83,14 @@ func (p *prices) print(w io.Writer, n map[string]float64) float64 {
 	}
 	out("%-16s %-12s %14s %14.3f %16.0f", "total", "", "", total*1e3, total*1e6)
 	fixed := 0.0
-	for _, usd := range p.Month {
-		fixed += usd
+	for what, usd := range p.Month {
+		fixed += usd * p.Counts[what]
 	}
-	out("\nBeside that %.2f USD a month for alarms, dashboard and secret. Assumed: calls of %.0f ms with %.2f GB, %.0f%% of requests traced, %.0f%% of other calls.\nNot in it: storage, backups, transfer, artifacts, and that X-Ray follows the first of the other calls of every second, at most %.2f USD a day.",
-		fixed, p.Assumption.Milliseconds, p.Assumption.Gigabytes, p.Assumption.Traced*100, p.Assumption.TracedOther*100, 86_400*p.Million["xray_traces"]/1e6)
+	a := p.Assumption
+	out("\nBeside that %.2f USD a month: %.0f metrics of alarms, %.0f metrics of builds, the dashboard, the secret.", fixed, p.Counts["alarm_metrics"], p.Counts["custom_metrics"])
+	out("own-key=true: %.2f USD a month and %.2f USD for a million requests to the key.", p.OwnKey.Month, p.OwnKey.Million)
+	out("detailed-metrics=true: %.2f USD a month for each metric of each path and method that is used.", p.Month["custom_metrics"])
+	out("Assumed: calls of %.0f ms with %.2f GB, %.0f%% of requests traced, %.0f%% of other calls.", a.Milliseconds, a.Gigabytes, a.Traced*100, a.TracedOther*100)
+	out("Not in it: storage, backups, transfer, artifacts, and that X-Ray follows the first of the other calls of every second, at most %.2f USD a day.", 86_400*p.Million["xray_traces"]/1e6)
 	return total * 1e3
 }

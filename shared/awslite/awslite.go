@@ -19,6 +19,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"bldst/shared/partition"
 )
 
 // An Access says where a service is and who asks.
@@ -111,11 +113,7 @@ func (a Access) endpoint(service, region string) string {
 	if a.Endpoint != "" {
 		return strings.TrimRight(a.Endpoint, "/") + "/"
 	}
-	domain := "amazonaws.com"
-	if strings.HasPrefix(region, "cn-") {
-		domain += ".cn"
-	}
-	return fmt.Sprintf("https://%s.%s.%s/", service, region, domain)
+	return partition.Endpoint(service, region) + "/"
 }
 
 // code returns the code of an error, which SSM gives in JSON and SNS in XML.

@@ -13,13 +13,13 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"bldst/shared/build"
+	"bldst/shared/partition"
 	"bldst/shared/problem"
 )
 
@@ -34,14 +34,10 @@ type Access struct {
 }
 
 func (a Access) url() string {
-	switch {
-	case a.Endpoint != "":
+	if a.Endpoint != "" {
 		return a.Endpoint
-	case strings.HasPrefix(a.Region, "cn-"):
-		return "https://events." + a.Region + ".amazonaws.com.cn"
-	default:
-		return "https://events." + a.Region + ".amazonaws.com"
 	}
+	return partition.Endpoint("events", a.Region)
 }
 
 // A Bus is one event bus. It is safe for concurrent use.

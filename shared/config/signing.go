@@ -15,6 +15,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"bldst/shared/auth"
+	"bldst/shared/partition"
 )
 
 // CurrentKey is the field of the secret with the signing keys that says which
@@ -74,7 +75,7 @@ func (c *Config) getSecretValue(arn string) ([]byte, error) {
 	body, _ := json.Marshal(map[string]string{"SecretId": arn})
 	endpoint := c.Endpoint("secretsmanager")
 	if endpoint == "" {
-		endpoint = "https://secretsmanager." + c.Region + ".amazonaws.com/"
+		endpoint = partition.Endpoint("secretsmanager", c.Region) + "/"
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
 	if err != nil {

@@ -47,7 +47,7 @@ func (a Access) Actions() []string {
 	case Read:
 		return append(get, "dynamodb:Query")
 	default:
-		return append(get, "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem")
+		return append(get, "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem")
 	}
 }
 
@@ -55,6 +55,7 @@ func (a Access) Actions() []string {
 const (
 	small, large = 256, 1024 // MiB
 	short, long  = 10, 60    // seconds
+	patient      = 28        // seconds: API Gateway waits for 29 and no longer
 )
 
 // everyCall are the partitions every endpoint with a credential uses: who
@@ -126,7 +127,7 @@ func resource(name string, keys []string, routes ...string) Function {
 // notifications is a resource whose replays wait for the targets.
 func notifications(name string, routes ...string) Function {
 	f := resource(name, keys("project#", "delivery#"), routes...)
-	f.Topics, f.Timeout = true, long
+	f.Topics, f.Timeout = true, patient
 	return f
 }
 

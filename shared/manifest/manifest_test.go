@@ -37,6 +37,16 @@ func TestEveryFunctionHasItsFolder(t *testing.T) {
 	}
 }
 
+func TestFunctionsEndBeforeAPIGatewayGivesUp(t *testing.T) {
+	t.Parallel()
+	const integration = 29 // seconds; "Amazon API Gateway quotas": integration timeout of a REST API
+	for _, f := range manifest.All {
+		if len(f.Routes) > 0 && f.Timeout >= integration {
+			t.Errorf("%s may run for %d s, but API Gateway answers its caller after %d s; give it less", f.Name, f.Timeout, integration)
+		}
+	}
+}
+
 func TestMainsWireAndNothingElse(t *testing.T) {
 	t.Parallel()
 	for _, name := range names() {

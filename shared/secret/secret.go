@@ -1,7 +1,8 @@
 // Package secret turns a reference to a credential into the credential. Rows
 // of the table hold references only:
 //
-//	env:BLDST_CI_JENKINS        a variable of the environment of the function
+//	env:BLDST_CI_JENKINS        a variable of the environment of the function,
+//	                            whose value may be one of the next two
 //	ssm:/bldst/ci/jenkins       a parameter of Systems Manager, decrypted
 //	secretsmanager:bldst/ci     a secret of Secrets Manager
 //
@@ -11,6 +12,7 @@ package secret
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -64,25 +66,21 @@ type Sources struct {
 	Parameters Parameters // nil where there are none
 }
 
-// Secret implements Source. A secret of Secrets Manager is read through
-// Systems Manager, which serves it under a name of its own.
+// Secret implements Source. A variable may hold a reference, so that a stage can
+// say where a credential is and never the credential.
 func (s Sources) Secret(ctx context.Context, ref string) (string, error) {
 	if err := Check(ref); err != nil {
 		return "", err
 	}
 	kind, rest, _ := strings.Cut(ref, ":")
-	if kind == "secretsmanager" {
-		rest = "/aws/reference/secretsmanager/" + rest
-	}
 	var v string
 	var err error
-	switch {
-	case kind == "env":
-		v = s.env(rest)
-	case s.Parameters == nil:
-		return "", fmt.Errorf("the credential %s: there is no Systems Manager here", ref)
-	default:
-		v, err = s.Parameters.Parameter(ctx, rest)
+	if kind == "env" {
+		if v = s.env(rest); Check(v) == nil && !strings.HasPrefix(v, "env:") {
+			return s.Secret(ctx, v)
+		}
+	} else {
+		v, err = s.parameter(ctx, kind, rest)
 	}
 	if err != nil {
 		return "", fmt.Errorf("the credential %s cannot be read: %w", ref, err)
@@ -91,6 +89,18 @@ func (s Sources) Secret(ctx context.Context, ref string) (string, error) {
 		return "", fmt.Errorf("the credential %s is empty or does not exist", ref)
 	}
 	return v, nil
+}
+
+// parameter reads a parameter, or a secret of Secrets Manager through Systems
+// Manager.
+func (s Sources) parameter(ctx context.Context, kind, name string) (string, error) {
+	if s.Parameters == nil {
+		return "", errors.New("there is no Systems Manager here")
+	}
+	if kind == "secretsmanager" {
+		name = "/aws/reference/secretsmanager/" + name
+	}
+	return s.Parameters.Parameter(ctx, name)
 }
 
 func (s Sources) env(name string) string {

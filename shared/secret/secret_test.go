@@ -24,12 +24,13 @@ func TestReferencesLeadToTheirSecrets(t *testing.T) {
 	t.Parallel()
 	s := secret.Sources{
 		Env: func(name string) (string, bool) {
-			v, ok := map[string]string{"BLDST_CI_JENKINS": " bob:token\n"}[name]
+			v, ok := map[string]string{"BLDST_CI_JENKINS": " bob:token\n", "BLDST_CI_STAGE": "ssm:/bldst/ci/gitlab", "BLDST_CI_GONE": "ssm:/bldst/gone"}[name]
 			return v, ok
 		},
 		Parameters: parameters{"/bldst/ci/gitlab": "glptt", "/aws/reference/secretsmanager/bldst/ci": "ghp"},
 	}
-	for ref, want := range map[string]string{"env:BLDST_CI_JENKINS": "bob:token", "ssm:/bldst/ci/gitlab": "glptt", "secretsmanager:bldst/ci": "ghp"} {
+	for ref, want := range map[string]string{"env:BLDST_CI_JENKINS": "bob:token", "ssm:/bldst/ci/gitlab": "glptt", "secretsmanager:bldst/ci": "ghp",
+		"env:BLDST_CI_STAGE": "glptt"} {
 		if got, err := s.Secret(t.Context(), ref); got != want || err != nil {
 			t.Errorf("%s: %q %v, want %q", ref, got, err, want)
 		}
@@ -38,6 +39,9 @@ func TestReferencesLeadToTheirSecrets(t *testing.T) {
 		if got, err := s.Secret(t.Context(), ref); err == nil || !strings.Contains(err.Error(), ref) {
 			t.Errorf("%s: %q %v", ref, got, err)
 		}
+	}
+	if _, err := s.Secret(t.Context(), "env:BLDST_CI_GONE"); err == nil || !strings.Contains(err.Error(), "ssm:/bldst/gone") {
+		t.Errorf("a variable that refers to nothing: %v", err)
 	}
 	if _, err := (secret.Sources{}).Secret(t.Context(), "ssm:/bldst/ci"); err == nil {
 		t.Error("a parameter was found without a Systems Manager")

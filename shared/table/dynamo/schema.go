@@ -15,6 +15,10 @@ import (
 // IndexName returns the name of index i (1 or 2).
 func IndexName(i int) string { return fmt.Sprintf("gsi%d", i) }
 
+// Operations are the calls of DynamoDB that a Table makes; what watches the
+// table ranges over them.
+var Operations = []string{"GetItem", "BatchGetItem", "Query", "PutItem", "DeleteItem", "TransactWriteItems"}
+
 // Schema returns the table this adapter needs, called name.
 func Schema(name string) *dynamodb.CreateTableInput {
 	in := &dynamodb.CreateTableInput{
