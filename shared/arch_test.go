@@ -37,7 +37,7 @@ var fences = []fence{
 		why: "one package knows tokens", mend: "use package auth"},
 	{of: []string{"github.com/awslabs/aws-lambda-go-api-proxy"}, allow: []string{"shared/gateway"},
 		why: "one package adapts HTTP to events", mend: "use package shared/gateway"},
-	{of: []string{sdk[0] + "/service/dynamodb", sdk[0] + "/feature"}, allow: []string{"shared/table/dynamo"},
+	{of: []string{sdk[0] + "/service/dynamodb", sdk[0] + "/feature"}, allow: []string{"shared/table/dynamo", "infra/deploy"},
 		why: "one package knows DynamoDB", mend: "use the port shared/table"},
 	{of: []string{sdk[0] + "/service/sfn"}, allow: []string{"shared/workflow"},
 		why: "one package knows Step Functions", mend: "use package workflow"},
