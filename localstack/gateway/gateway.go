@@ -93,6 +93,10 @@ func (g *Gateway) serve(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
+	if len(payload) > MaxAnswer {
+		g.tooMuch(w, c, len(payload))
+		return nil
+	}
 	var a answer
 	if err := json.Unmarshal(payload, &a); err != nil {
 		return fmt.Errorf("answer of %s: %w", c.target.Function, err)
@@ -140,6 +144,20 @@ func (g *Gateway) invoke(c *call) (payload []byte, err error) {
 		return nil, fmt.Errorf("function %s: %w", c.target.Function, err)
 	}
 	return payload, nil
+}
+
+// MaxAnswer is how many bytes a function may answer: Lambda takes no more.
+const MaxAnswer = 6_291_556
+
+// tooMuch answers as API Gateway does when Lambda refused the answer of the
+// function for its size, and says so in the log.
+func (g *Gateway) tooMuch(w http.ResponseWriter, c *call, size int) {
+	g.o.Log.Error("the answer of a function is larger than Lambda passes on", "request_id", c.id, "function", c.target.Function,
+		"path", c.r.URL.Path, "bytes", size, "most", MaxAnswer)
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Request-Id", c.id)
+	w.WriteHeader(http.StatusBadGateway)
+	_, _ = w.Write([]byte(`{"message": "Internal server error"}`))
 }
 
 // An answer is what a function returns to a REST API.

@@ -271,3 +271,26 @@ type discard struct{ h http.Header }
 func (d discard) Header() http.Header         { return d.h }
 func (d discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d discard) WriteHeader(int)             {}
+
+func TestAnAnswerIsAsLargeAsLambdaAllows(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	for _, c := range []struct{ size, status int }{{gateway.MaxAnswer, http.StatusOK}, {gateway.MaxAnswer + 1, http.StatusBadGateway}} {
+		frame := `{"statusCode":200,"body":""}`
+		h := fake(func([]byte) (string, error) {
+			return strings.Replace(frame, `""`, `"`+strings.Repeat("x", c.size-len(frame))+`"`, 1), nil
+		})
+		g, err := gateway.New(map[string]lambda.Handler{"things": h, "rest": h}, gateway.Options{Functions: functions, Log: slog.New(slog.NewJSONHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		g.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/things", nil))
+		if w.Code != c.status {
+			t.Errorf("an answer of %d bytes: %d, want %d", c.size, w.Code, c.status)
+		}
+	}
+	if said := log.String(); !strings.Contains(said, `"bytes":6291557`) || !strings.Contains(said, `"function":"things"`) || strings.Count(said, "\n") != 1 {
+		t.Errorf("the log says %q, want one line with the function and the bytes", said)
+	}
+}

@@ -18,8 +18,9 @@ import (
 	"bldst/shared/id"
 )
 
-// MaxPayload is the most an answer may hold, in bytes.
-const MaxPayload = 6 << 20
+// MaxPayload is the most an answer may hold, in bytes, as Lambda says it when
+// one is larger.
+const MaxPayload = 6_291_556
 
 // Options of Start.
 type Options struct {

@@ -150,13 +150,17 @@ func (a *API) operation(op Op) huma.Operation {
 }
 
 // guard is the middleware of one endpoint: it finds the caller and checks the
-// scope before anything of the input is looked at.
+// scope before anything of the input is looked at, and reads the body only then.
 func (a *API) guard(op Op) func(huma.Context, func(huma.Context)) {
 	claims := op.Claims()
 	return func(hc huma.Context, next func(huma.Context)) {
 		st := stateOf(hc.Context())
 		st.op = op.ID
 		err := a.admit(hc.Context(), st, op, hc.Header("X-API-Key"), hc.Header("Authorization"))
+		if err == nil {
+			r, _ := humago.Unwrap(hc)
+			err = st.prepare(r)
+		}
 		if err == nil && claims {
 			err = st.claim(hc.Header(AttemptHeader))
 		}

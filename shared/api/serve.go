@@ -89,10 +89,6 @@ func (a *API) route(w http.ResponseWriter, r *http.Request, st *state) {
 		return
 	}
 	st.path, st.query = r.URL.Path, r.URL.RawQuery
-	if err := st.prepare(r); err != nil {
-		write(w, fail(r.Context(), err))
-		return
-	}
 	a.mux.ServeHTTP(w, r)
 }
 
@@ -171,10 +167,14 @@ func clip(s string, n int) string {
 }
 
 // prepare reads the body and leaves JSON for the framework: size, encoding,
-// nesting and content type are checked here, forms become JSON objects.
+// nesting and content type are checked here, forms become JSON objects. What
+// the headers say is wrong is refused unread.
 func (st *state) prepare(r *http.Request) error {
 	if r.Body == nil || r.Method == http.MethodGet || r.Method == http.MethodDelete {
 		return nil
+	}
+	if r.ContentLength > MaxBody {
+		return tooLarge()
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
 	if err != nil {
@@ -186,9 +186,9 @@ func (st *state) prepare(r *http.Request) error {
 	if len(body) == 0 {
 		return nil
 	}
-	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil && r.Header.Get("Content-Type") != "" {
-		return problem.New(problem.UnsupportedMediaType, "The Content-Type cannot be read; send application/json.")
+	kind, params, err := mediaType(r.Header)
+	if err != nil {
+		return err
 	}
 	body, err = st.asJSON(kind, params, body)
 	if err != nil {
@@ -198,6 +198,25 @@ func (st *state) prepare(r *http.Request) error {
 	r.Header.Set("Content-Type", "application/json")
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	return nil
+}
+
+// mediaType returns the type of a body and its parameters. Only UTF-8 that is
+// sent as it is can be read: another encoding is refused rather than taken for
+// it.
+func mediaType(h http.Header) (kind string, params map[string]string, err error) {
+	unsupported := func(format string, args ...any) error {
+		return problem.New(problem.UnsupportedMediaType, format, args...)
+	}
+	if e := strings.TrimSpace(strings.Join(h.Values("Content-Encoding"), ",")); e != "" && !strings.EqualFold(e, "identity") {
+		return "", nil, unsupported("Content-Encoding %q is not supported; send the body as it is, without that header.", clip(e, 100))
+	}
+	if kind, params, err = mime.ParseMediaType(h.Get("Content-Type")); err != nil && h.Get("Content-Type") != "" {
+		return "", nil, unsupported("The Content-Type cannot be read; send application/json.")
+	}
+	if c := params["charset"]; c != "" && !strings.EqualFold(c, "utf-8") && !strings.EqualFold(c, "utf8") && !strings.EqualFold(c, "us-ascii") {
+		return "", nil, unsupported("The charset %q is not supported; send UTF-8.", clip(c, 100))
+	}
+	return kind, params, nil
 }
 
 func (st *state) asJSON(kind string, params map[string]string, body []byte) ([]byte, error) {

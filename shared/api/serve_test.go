@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"bldst/shared/api"
+	"bldst/shared/auth"
 	"bldst/shared/problem"
 )
 
@@ -100,5 +101,55 @@ func TestAFieldInTwoSpellingsIsRefused(t *testing.T) {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}
 		})
+	}
+}
+
+// A watched body says whether anybody has read it.
+type watched struct{ read bool }
+
+func (b *watched) Read(p []byte) (int, error) { b.read = true; return copy(p, "{"), nil }
+func (b *watched) Close() error               { return nil }
+
+// locked refuses everybody.
+type locked struct{}
+
+func (locked) Authenticate(context.Context, string, string) (*auth.Caller, error) {
+	return nil, problem.New(problem.Unauthorized, "no")
+}
+
+func TestABodyIsReadOnceTheCallerIsKnown(t *testing.T) {
+	t.Parallel()
+	a := api.New(api.Options{Log: slog.New(slog.DiscardHandler), Auth: locked{}})
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch} {
+		api.Handle(a, api.Op{ID: "locked-" + method, Method: method, Path: "/things", Scope: auth.Write}, func(context.Context, *thingIn) (*api.Empty, error) { return nil, nil })
+		for path, want := range map[string]int{"/things": 401, "/nowhere": 404} {
+			body := &watched{}
+			r := httptest.NewRequest(method, path, body)
+			r.Header.Set("X-API-Key", "x")
+			w := httptest.NewRecorder()
+			a.ServeHTTP(w, r)
+			if w.Code != want || body.read {
+				t.Errorf("%s %s: %d, want %d; body read: %t", method, path, w.Code, want, body.read)
+			}
+		}
+	}
+}
+
+func TestOnlyPlainUTF8IsTakenForIt(t *testing.T) {
+	t.Parallel()
+	h, _ := failing(func() error { return nil })
+	for header, status := range map[string]int{
+		"Content-Encoding: gzip": 415, "Content-Encoding: identity, br": 415, "Content-Encoding: identity": 200, "Content-Encoding: ": 200,
+		"Content-Type: application/json; charset=utf-16": 415, "Content-Type: application/json; charset=iso-8859-1": 415,
+		"Content-Type: application/json; charset=UTF-8": 200, "Content-Type: application/json; charset=us-ascii": 200,
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/things", strings.NewReader(`{"name":"x"}`))
+		name, value, _ := strings.Cut(header, ": ")
+		r.Header.Set(name, value)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code/100 != status/100 || status == 415 && w.Code != 415 {
+			t.Errorf("%s: %d %s, want %d", header, w.Code, w.Body, status)
+		}
 	}
 }

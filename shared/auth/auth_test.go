@@ -101,7 +101,7 @@ func (w *world) key(user string, token identity.Token) (key, id string) {
 // jwt signs a user in.
 func (w *world) jwt(userID, username string) string {
 	w.t.Helper()
-	s, err := w.signer.Issue(w.now, "jti", userID, username)
+	s, err := w.signer.Issue(w.now, "jti", auth.Owner{UserID: userID, Username: username})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestSignerChecksItsKeys(t *testing.T) {
 			if err == nil || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("Check: %v", err)
 			}
-			if _, err := s.Issue(time.Now(), "", "u", "u"); err == nil {
+			if _, err := s.Issue(time.Now(), "", auth.Owner{UserID: "u", Username: "u"}); err == nil {
 				t.Error("it signs nevertheless")
 			}
 		})
@@ -342,7 +342,7 @@ func TestRevokedKeyEndsWithTheCache(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.admitted("dev-key-12345", "")
-	if err := w.users.RevokeToken(t.Context(), "testuser", "test-token"); err != nil {
+	if err := w.users.RevokeToken(t.Context(), "testuser", "test-token", func(*identity.Account, *identity.Token) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	w.now = w.now.Add(auth.CacheFor - 1)

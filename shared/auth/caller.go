@@ -5,6 +5,7 @@ package auth
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // A Scope is a permission. Admin includes write, write includes read.
@@ -28,6 +29,8 @@ type Caller struct {
 	Credential string   // "key:<token id>" or "jwt": what was presented, for the audit trail
 	Scopes     []string // unknown scopes are kept and grant nothing
 	Projects   []string // ids of the projects the credential is bound to; empty is all
+
+	ExpiresAt time.Time // of a key; zero is never. A JWT stands for its owner, who can sign in again, and has none
 }
 
 // Allows reports whether c may call an endpoint that asks for s.
@@ -56,6 +59,12 @@ func (c *Caller) Exceeds(scopes []string) string {
 		}
 	}
 	return ""
+}
+
+// Outlives reports whether a key that ends at until, nil for never, would still
+// be good when the credential of c has ended.
+func (c *Caller) Outlives(until *time.Time) bool {
+	return !c.ExpiresAt.IsZero() && (until == nil || until.After(c.ExpiresAt))
 }
 
 func includes(have, want Scope) bool { return rank(have) >= rank(want) && rank(have) > 0 }

@@ -42,18 +42,22 @@ func (s *Signer) Check() error {
 	return nil
 }
 
+// Since is the NotBefore of the owner when the token was made, in microseconds
+// since 1970, 0 for none: a token is good as long as its owner still has it. No
+// clocks are compared.
 type claims struct {
 	UserID string `json:"user_id"`
+	Since  int64  `json:"since,omitempty"`
 	jwt.RegisteredClaims
 }
 
-// Issue returns a JWT for the user, good from now for TokenFor. jti is its id.
-func (s *Signer) Issue(now time.Time, jti, userID, username string) (string, error) {
+// Issue returns a JWT for its owner, good from now for TokenFor. jti is its id.
+func (s *Signer) Issue(now time.Time, jti string, o Owner) (string, error) {
 	if err := s.Check(); err != nil {
 		return "", err
 	}
-	t := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{UserID: userID, RegisteredClaims: jwt.RegisteredClaims{
-		Issuer: issuer, Audience: jwt.ClaimStrings{audience}, Subject: username, ID: jti,
+	t := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{UserID: o.UserID, Since: o.since(), RegisteredClaims: jwt.RegisteredClaims{
+		Issuer: issuer, Audience: jwt.ClaimStrings{audience}, Subject: o.Username, ID: jti,
 		IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(TokenFor)),
 	}})
 	t.Header["kid"] = s.Current
@@ -67,22 +71,22 @@ func (s *Signer) Issue(now time.Time, jti, userID, username string) (string, err
 // errStale is the error of a token that was good once.
 var errStale = errors.New("token has expired")
 
-// verify returns whose token it is and when it ends. The error is errStale
-// only for a token that was signed here.
-func (s *Signer) verify(token string, now time.Time) (userID string, expires time.Time, err error) {
+// verify returns what token says, once it is known to be good. The error is
+// errStale only for a token that was signed here.
+func (s *Signer) verify(token string, now time.Time) (*claims, error) {
 	var c claims
 	p := jwt.NewParser(jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
 		jwt.WithExpirationRequired(), jwt.WithStrictDecoding(), jwt.WithTimeFunc(func() time.Time { return now }))
-	_, err = p.ParseWithClaims(token, &c, s.key)
+	_, err := p.ParseWithClaims(token, &c, s.key)
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return "", time.Time{}, errStale
+		return nil, errStale
 	case err != nil:
-		return "", time.Time{}, err
+		return nil, err
 	case c.UserID == "":
-		return "", time.Time{}, errors.New("token without a user")
+		return nil, errors.New("token without a user")
 	}
-	return c.UserID, c.ExpiresAt.Time, nil
+	return &c, nil
 }
 
 // key returns the key that token names.

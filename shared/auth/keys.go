@@ -53,10 +53,18 @@ func HashKey(key string) string {
 
 // An Owner is the user behind a credential.
 type Owner struct {
-	UserID   string
-	Username string
-	Scopes   []string
-	Active   bool
+	UserID    string
+	Username  string
+	Scopes    []string
+	Active    bool
+	NotBefore time.Time // when its JWTs last ended: with a new password, or when it was deactivated; zero is never
+}
+
+func (o *Owner) since() int64 {
+	if o.NotBefore.IsZero() {
+		return 0
+	}
+	return o.NotBefore.UnixMicro()
 }
 
 // A Token is a stored API key: everything that decides what it may do, so that
@@ -148,7 +156,7 @@ func (k *Keys) byKey(ctx context.Context, key string) (*Caller, error) {
 		return k.keys.refuse(sum, now, errKey)
 	}
 	c := &Caller{UserID: t.Owner.UserID, Username: t.Owner.Username, Credential: "key:" + t.ID,
-		Scopes: Common(t.Scopes, t.Owner.Scopes), Projects: t.Projects}
+		Scopes: Common(t.Scopes, t.Owner.Scopes), Projects: t.Projects, ExpiresAt: t.ExpiresAt}
 	return k.keys.accept(sum, now, c, t.ExpiresAt)
 }
 
@@ -160,25 +168,25 @@ func (k *Keys) byJWT(ctx context.Context, token string) (*Caller, error) {
 	if e, ok := k.jwts.get(sum, now); ok {
 		return e.caller, e.err
 	}
-	userID, expires, err := k.signer.verify(token, now)
+	said, err := k.signer.verify(token, now)
 	if errors.Is(err, errStale) {
 		return nil, errExpired
 	}
 	if err != nil {
 		return nil, errJWT
 	}
-	o, err := k.source.OwnerByID(ctx, userID)
+	o, err := k.source.OwnerByID(ctx, said.UserID)
 	if problem.Is(err, problem.NotFound) {
 		return k.jwts.refuse(sum, now, errJWT)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !o.Active {
+	if !o.Active || o.since() != said.Since {
 		return k.jwts.refuse(sum, now, errJWT)
 	}
 	c := &Caller{UserID: o.UserID, Username: o.Username, Credential: "jwt", Scopes: o.Scopes}
-	return k.jwts.accept(sum, now, c, expires)
+	return k.jwts.accept(sum, now, c, said.ExpiresAt.Time)
 }
 
 // Common returns the scopes that both grant: what is left of a key when its

@@ -27,7 +27,7 @@ func (s *Service) MountUsers(a *api.API) {
 		Summary: "Get a user", Description: "By id, user name or e-mail address.", Answer: exampleUser, Problems: []problem.Kind{problem.NotFound}}, s.getUser)
 	api.Handle(a, api.Op{ID: "update-user", Method: http.MethodPut, Path: "/users/{id}", Scope: auth.Admin, Tag: usersTag,
 		Summary:     "Change a user",
-		Description: "What is absent or null stays. is_active false deactivates the user, who can still be read: its JWTs and keys end within 10 seconds.",
+		Description: "What is absent or null stays. is_active false deactivates the user, who can still be read: its JWTs and keys end within 10 seconds. Keys come back with the user, JWTs do not; a new password ends them too.",
 		Request:     exampleChange, Answer: exampleUser,
 		Problems: []problem.Kind{problem.NotFound, problem.Refused, problem.Conflict, problem.PreconditionFailed}}, s.updateUser)
 	api.Handle(a, api.Op{ID: "delete-user", Method: http.MethodDelete, Path: "/users/{id}", Scope: auth.Admin, Tag: usersTag, Status: http.StatusNoContent,
@@ -45,14 +45,14 @@ func (s *Service) MountUsers(a *api.API) {
 func (s *Service) mountTokens(a *api.API) {
 	api.Handle(a, api.Op{ID: "create-token", Method: http.MethodPost, Path: "/users/{id}/tokens", Scope: auth.Any, Tag: usersTag, Status: http.StatusCreated,
 		Summary:     "Make an API key",
-		Description: "For yourself, or for anybody with scope admin. A key cannot exceed its owner nor the credential it is made with.",
+		Description: "For yourself, or for anybody with scope admin. A key cannot exceed its owner nor the credential it is made with, in scopes, projects or time.",
 		Request:     exampleNewToken, Answer: CreatedToken{Secret: exampleKey, Token: exampleToken},
 		Problems: []problem.Kind{problem.NotFound, problem.Refused}}, s.createToken)
 	api.Handle(a, api.Op{ID: "list-tokens", Method: http.MethodGet, Path: "/users/{id}/tokens", Scope: auth.Any, Tag: usersTag,
 		Summary: "List API keys", Description: "Your own, or anybody's with scope admin. Revoked keys are gone; the keys themselves are never shown.",
 		Answer: []Token{exampleToken}, Problems: []problem.Kind{problem.NotFound}}, s.listTokens)
 	api.Handle(a, api.Op{ID: "revoke-token", Method: http.MethodDelete, Path: "/users/{id}/tokens/{tid}", Scope: auth.Any, Tag: usersTag, Status: http.StatusNoContent,
-		Summary: "Revoke an API key", Description: "Your own, or anybody's with scope admin. The key ends within 10 seconds, for good.",
+		Summary: "Revoke an API key", Description: "Your own, or anybody's with scope admin. The key ends within 10 seconds, for good. A key may end itself, and keys it could have made.",
 		Problems: []problem.Kind{problem.NotFound}}, s.revokeToken)
 }
 
@@ -276,7 +276,9 @@ func (s *Service) revokeToken(ctx context.Context, in *revokeTokenIn) (*api.Empt
 	if err != nil {
 		return nil, err
 	}
-	return &api.Empty{}, s.Tokens.RevokeToken(ctx, ref, in.TokenID)
+	return &api.Empty{}, s.Tokens.RevokeToken(ctx, ref, in.TokenID, func(owner *Account, t *Token) error {
+		return mayRevoke(auth.CallerOf(ctx), owner, t)
+	})
 }
 
 // manage is subject for changes of the user itself.

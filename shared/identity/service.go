@@ -135,7 +135,7 @@ func (s *Service) idmSignIn(ctx context.Context, username, token string) (*Accou
 
 // issue returns the answer to a sign-in of a.
 func (s *Service) issue(a *Account) (*Login, error) {
-	jwt, err := s.Signer.Issue(s.Now(), s.NewID(), a.ID, a.Username)
+	jwt, err := s.Signer.Issue(s.Now(), s.NewID(), a.Owner())
 	if err != nil {
 		return nil, err
 	}

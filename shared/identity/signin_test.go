@@ -114,10 +114,10 @@ func TestSignInIsNeverReplayed(t *testing.T) {
 func TestPasswordCanBeChanged(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	h.do("PUT", "/users/alice", adminKey, `{"password":"n3w"}`).want(200)
-	h.signIn("alice", "n3w")
+	h.do("PUT", "/users/alice", adminKey, `{"password":"n3w-words"}`).want(200)
+	h.signIn("alice", "n3w-words")
 	h.do("PUT", "/users/alice", adminKey, `{"password":null,"first_name":"A"}`).want(200)
-	h.signIn("alice", "n3w")
+	h.signIn("alice", "n3w-words")
 	h.do("PUT", "/users/alice", adminKey, `{"password":""}`).want(422)
 }
 

@@ -39,7 +39,7 @@ type NewToken struct {
 	Scopes        []string `json:"scopes,omitempty" maxItems:"50" doc:"Default: read and write, as far as the owner and the caller have them. Unknown scopes are kept and grant nothing."`
 	Projects      []string `json:"projects,omitempty" maxItems:"20" doc:"Ids or names of the projects it is bound to; default: all the caller's credential may see."`
 	ExpiresInDays *int     `json:"expires_in_days,omitempty" minimum:"1" maximum:"36500"`
-	ExpiresAt     *string  `json:"expires_at,omitempty" maxLength:"40" doc:"Or expires_in_days. Default: never."`
+	ExpiresAt     *string  `json:"expires_at,omitempty" maxLength:"40" doc:"Or expires_in_days. Default: with the key it is made with, else never."`
 }
 
 // Token returns the key's description, without an id, as caller may make it
@@ -61,7 +61,7 @@ func (n *NewToken) Token(caller *auth.Caller, owner *Account, now time.Time) (*T
 	if t.Scopes, err = n.scopes(caller, owner); err != nil {
 		return nil, err
 	}
-	t.ExpiresAt, err = n.expiry(now)
+	t.ExpiresAt, err = n.expiry(caller, now)
 	return t, err
 }
 
@@ -81,7 +81,24 @@ func (n *NewToken) scopes(caller *auth.Caller, owner *Account) ([]string, error)
 	return distinct(n.Scopes), nil
 }
 
-func (n *NewToken) expiry(now time.Time) (*time.Time, error) {
+// expiry returns when the key ends: when it was asked for, or else with the
+// credential it is made with. Forbidden when it would outlive that.
+func (n *NewToken) expiry(caller *auth.Caller, now time.Time) (*time.Time, error) {
+	at, err := n.wantedExpiry(now)
+	if err != nil {
+		return nil, err
+	}
+	if at == nil && !caller.ExpiresAt.IsZero() {
+		end := caller.ExpiresAt
+		return &end, nil
+	}
+	if caller.Outlives(at) {
+		return nil, problem.New(problem.Forbidden, "A key cannot outlive the credential it is made with, which ends at %s.", caller.ExpiresAt.UTC().Format(time.RFC3339))
+	}
+	return at, nil
+}
+
+func (n *NewToken) wantedExpiry(now time.Time) (*time.Time, error) {
 	var at time.Time
 	switch {
 	case n.ExpiresInDays != nil && n.ExpiresAt != nil:
@@ -129,7 +146,28 @@ type Tokens interface {
 	CreateToken(ctx context.Context, ref, hash string, describe func(*Account) (*Token, error)) (*Token, error)
 	// ListTokens returns the keys of an account, oldest first.
 	ListTokens(ctx context.Context, owner *Account) ([]Token, error)
-	// RevokeToken ends a key at once and for good; NotFound when the user ref has
-	// no such key.
-	RevokeToken(ctx context.Context, ref, tokenID string) error
+	// RevokeToken ends a key at once and for good, unless check refuses; NotFound
+	// when the user ref has no such key.
+	RevokeToken(ctx context.Context, ref, tokenID string, check func(*Account, *Token) error) error
+}
+
+// mayRevoke refuses caller to end the key t of owner when it could not have
+// made it. Every key may end itself, and administrators may end all.
+func mayRevoke(caller *auth.Caller, owner *Account, t *Token) error {
+	if caller.Credential == "key:"+t.ID || caller.Allows(auth.Admin) && len(caller.Projects) == 0 {
+		return nil
+	}
+	refusal := func(what string) error {
+		return problem.New(problem.Forbidden, "A credential cannot revoke a key that is more than itself: key '%s' %s.", t.ID, what)
+	}
+	if s := caller.Exceeds(auth.Common(t.Scopes, owner.Scopes)); s != "" {
+		return refusal("has the scope " + s)
+	}
+	if len(caller.Projects) > 0 && (len(t.Projects) == 0 || slices.ContainsFunc(t.Projects, func(id string) bool { return !caller.AllowsProject(id) })) {
+		return refusal("is for other projects")
+	}
+	if caller.Outlives(t.ExpiresAt) {
+		return refusal("lives longer")
+	}
+	return nil
 }

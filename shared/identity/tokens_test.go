@@ -3,6 +3,7 @@ package identity_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -114,7 +115,7 @@ func TestKeyBoundToProjects(t *testing.T) {
 		t.Errorf("inherits: %s", got.text)
 	}
 	h.do("POST", "/users", bound, newUser).want(403)
-	h.do("PUT", "/users/testuser", bound, `{"password":"p"}`).want(403)
+	h.do("PUT", "/users/testuser", bound, `{"password":"pass-phrase"}`).want(403)
 	h.do("DELETE", "/users/testuser", bound, "").want(403)
 	h.do("POST", "/users/testuser/restore", bound, "").want(403)
 }
@@ -221,4 +222,113 @@ func TestTokenCreatedOncePerIdempotencyKey(t *testing.T) {
 	h.do("POST", "/users", adminKey, newUser, "Idempotency-Key", "b").want(201)
 	h.do("POST", "/users", adminKey, newUser, "Idempotency-Key", "b").want(201)
 	h.do("POST", "/users", adminKey, newUser).want(409)
+}
+
+func TestDelegationCoversTime(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	month := h.do("POST", "/users/testuser/tokens", adminKey, `{"name":"month","expires_in_days":30}`).want(201)
+	key := month.str("token")
+	if got := h.do("POST", "/users/me/tokens", key, `{"name":"child"}`).want(201); got.str("expires_at") != month.str("expires_at") {
+		t.Errorf("a key made without an end: %s", got.text)
+	}
+	h.do("POST", "/users/me/tokens", key, `{"name":"child","expires_in_days":29}`).want(201)
+	for _, longer := range []string{`{"name":"child","expires_in_days":31}`, `{"name":"child","expires_at":"2027-01-01T00:00:00Z"}`} {
+		if got := h.do("POST", "/users/me/tokens", key, longer).want(403); !strings.Contains(got.text, "2026-03-02T12:00:00Z") {
+			t.Errorf("the refusal does not say when the credential ends: %s", got.text)
+		}
+	}
+	h.do("POST", "/users/me/tokens", h.signIn("testuser", "testpass"), `{"name":"own"}`).want(201)
+}
+
+func TestDelegationCoversRevocation(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	project := h.project("mine")
+	made := func(body string) (key, id string) {
+		got := h.do("POST", "/users/testuser/tokens", adminKey, body).want(201)
+		return got.str("token"), got.str("id")
+	}
+	reader, readerID := made(`{"name":"reader","scopes":["read"]}`)
+	month, monthID := made(`{"name":"month","expires_in_days":30}`)
+	bound, boundID := made(`{"name":"bound","projects":["` + project + `"]}`)
+	_, writerID := made(`{"name":"writer"}`)
+	for _, tc := range []struct {
+		what, by, id string
+		status       int
+	}{
+		{"a wider scope", reader, writerID, 403},
+		{"no end", month, writerID, 403},
+		{"all projects", bound, writerID, 403},
+		{"no more than itself", month, boundID, 403}, // that one never ends
+		{"itself, of a reader", reader, readerID, 204},
+		{"itself, of a bound one", bound, boundID, 204},
+		{"itself, of one that ends", month, monthID, 204},
+		{"its own, with a JWT", h.signIn("testuser", "testpass"), writerID, 204},
+	} {
+		if got := h.do("DELETE", "/users/me/tokens/"+tc.id, tc.by, ""); got.status != tc.status {
+			t.Errorf("revoking %s: %d %s, want %d", tc.what, got.status, got.text, tc.status)
+		}
+	}
+	_, last := made(`{"name":"last"}`)
+	admin := h.do("POST", "/users/me/tokens", adminKey, `{"name":"for a day","scopes":["admin"],"expires_in_days":1}`).want(201).str("token")
+	h.do("DELETE", "/users/testuser/tokens/"+last, admin, "").want(204)
+}
+
+func TestOfTwoAdministratorsOneStays(t *testing.T) {
+	t.Parallel()
+	for what, end := range map[string]func(h *host, by, id string) int{
+		"delete":     func(h *host, by, id string) int { return h.do("DELETE", "/users/"+id, by, "").status },
+		"deactivate": func(h *host, by, id string) int { return h.do("PUT", "/users/"+id, by, `{"is_active":false}`).status },
+		"demote":     func(h *host, by, id string) int { return h.do("PUT", "/users/"+id, by, `{"scopes":["read"]}`).status },
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t)
+			var ids, keys []string
+			for _, name := range []string{"one", "two", "three"} {
+				id := h.do("POST", "/users", adminKey, `{"username":"`+name+`","email":"`+name+`@x.io","password":"pass-phrase","is_superuser":true}`).want(201).str("id")
+				ids, keys = append(ids, id), append(keys, h.do("POST", "/users/"+id+"/tokens", adminKey, `{"name":"k","scopes":["admin"]}`).want(201).str("token"))
+			}
+			for _, a := range h.administrators() {
+				if !slices.Contains(ids, a) {
+					if status := end(h, keys[0], a); status >= 300 {
+						t.Fatalf("an administrator of the seeds: %d", status)
+					}
+				}
+			}
+			var done sync.WaitGroup
+			for i := range keys { // each ends the next one
+				done.Go(func() { end(h, keys[i], ids[(i+1)%len(ids)]) })
+			}
+			done.Wait()
+			left := h.administrators()
+			if len(left) == 0 {
+				t.Fatal("no administrator is left")
+			}
+			if status := end(h, keys[slices.Index(ids, left[0])], left[0]); status != 400 {
+				t.Errorf("the last one ends itself: %d", status)
+			}
+			if len(left) == 1 { // one whose key is still remembered tries
+				if status := end(h, keys[(slices.Index(ids, left[0])+1)%len(ids)], left[0]); status != 400 {
+					t.Errorf("the last one is ended: %d", status)
+				}
+			}
+		})
+	}
+}
+
+// administrators returns the ids of the active ones.
+func (h *host) administrators() (ids []string) {
+	h.t.Helper()
+	all, _, err := h.users.ListUsers(h.t.Context(), 0, 1000, "", false)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for i := range all {
+		if all[i].Administers() {
+			ids = append(ids, all[i].ID)
+		}
+	}
+	return ids
 }

@@ -34,6 +34,7 @@ type Account struct {
 	User
 	SuspendedAt  *time.Time `json:"suspended_at,omitempty"`
 	PasswordHash string     `json:"password_hash,omitempty"` // "" signs nobody in
+	NotBefore    *time.Time `json:"not_before,omitempty"`    // JWTs made until then are good no more
 }
 
 // Show returns a as callers see it.
@@ -54,8 +55,23 @@ func (a *Account) Active() bool { return a.SuspendedAt == nil && a.DeactivatedAt
 
 // Owner returns what a credential of a is judged by.
 func (a *Account) Owner() auth.Owner {
-	return auth.Owner{UserID: a.ID, Username: a.Username, Scopes: a.Scopes, Active: a.Active()}
+	o := auth.Owner{UserID: a.ID, Username: a.Username, Scopes: a.Scopes, Active: a.Active()}
+	if a.NotBefore != nil {
+		o.NotBefore = *a.NotBefore
+	}
+	return o
 }
+
+// EndJWTs ends all JWTs that a has got until now.
+func (a *Account) EndJWTs(now time.Time) {
+	if a.NotBefore != nil && !now.After(*a.NotBefore) {
+		now = a.NotBefore.Add(time.Microsecond) // two changes at one time are two
+	}
+	a.NotBefore = &now
+}
+
+// Administers reports whether a can do what administrators can.
+func (a *Account) Administers() bool { return a.Active() && has(a, auth.Admin) }
 
 // A Profile is a user with everything that belongs to it.
 type Profile struct {
@@ -76,9 +92,9 @@ type Names struct {
 // NewUser is the body of POST /users.
 type NewUser struct {
 	Names
-	Username    string   `json:"username" required:"true" minLength:"1" maxLength:"100" example:"alice"`
+	Username    string   `json:"username" required:"true" minLength:"1" maxLength:"100" example:"alice" doc:"ASCII letters, digits and . _ - @ +. Unique whatever the case."`
 	Email       string   `json:"email" required:"true" minLength:"3" maxLength:"254" example:"alice@company.com"`
-	Password    string   `json:"password" required:"true" minLength:"1" maxLength:"72" doc:"At most 72 bytes."`
+	Password    string   `json:"password" required:"true" minLength:"8" maxLength:"72" doc:"At least 8 characters, at most 72 bytes."`
 	EmployeeID  *string  `json:"employee_id,omitempty" maxLength:"100"`
 	Scopes      []string `json:"scopes,omitempty" maxItems:"50" doc:"Default: read and write; for a superuser admin too. Unknown scopes are kept and grant nothing."`
 	IsActive    *bool    `json:"is_active,omitempty" doc:"Default: true."`
@@ -109,7 +125,7 @@ type UserChange struct {
 	Names
 	Username      *string  `json:"username,omitempty" minLength:"1" maxLength:"100"`
 	Email         *string  `json:"email,omitempty" minLength:"3" maxLength:"254"`
-	Password      *string  `json:"password,omitempty" minLength:"1" maxLength:"72" doc:"At most 72 bytes."`
+	Password      *string  `json:"password,omitempty" minLength:"8" maxLength:"72" doc:"At least 8 characters, at most 72 bytes. A new one ends all JWTs of the user."`
 	EmployeeID    *string  `json:"employee_id,omitempty" maxLength:"100"`
 	Scopes        []string `json:"scopes,omitempty" maxItems:"50" doc:"Keys of the user that grant more are limited at once."`
 	IsActive      *bool    `json:"is_active,omitempty" doc:"false deactivates the user and all its keys, until it is true again."`
@@ -158,8 +174,12 @@ func (c *UserChange) Apply(a *Account, hash string, now time.Time) {
 	if hash != "" {
 		a.PasswordHash = hash
 	}
-	a.SuspendedAt = c.suspension(a.SuspendedAt, now)
+	was := a.SuspendedAt
+	a.SuspendedAt = c.suspension(was, now)
 	a.IsActive = a.SuspendedAt == nil
+	if hash != "" || (was == nil) != a.IsActive {
+		a.EndJWTs(now)
+	}
 }
 
 // suspension returns since when the user is deactivated, nil when active. The
@@ -203,10 +223,14 @@ func (n Names) apply(u *User) {
 	}
 }
 
-// checkUsername refuses what would not work as a name in a path.
+// checkUsername takes ASCII alone: two names that look alike must not be two
+// users, and of all of Unicode nobody can tell.
 func checkUsername(s string) error {
-	if s == "" || s == me || strings.TrimSpace(s) != s || strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f || r == '/' }) {
-		return problem.BadField("username", "value_error", "Not a user name: no blanks at its ends, no control characters, no slash, and not %q", me)
+	odd := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-@+", r))
+	}
+	if s == "" || strings.EqualFold(s, me) || strings.ContainsFunc(s, odd) {
+		return problem.BadField("username", "value_error", "Not a user name: letters a to z, digits and . _ - @ + are allowed, and %q is taken", me)
 	}
 	return nil
 }
@@ -293,6 +317,7 @@ type Users interface {
 	ListUsers(ctx context.Context, skip, limit int, cursor string, deleted bool) ([]Account, string, error)
 	// ChangeUser lets f change the account and brings its keys in line.
 	ChangeUser(ctx context.Context, ref string, f func(*Account) error) (*Account, error)
+	// Both refuse to leave the system without an active administrator.
 	// DeleteUser deletes the account, unless check refuses, and revokes its keys.
 	DeleteUser(ctx context.Context, ref string, check func(*Account) error) error
 	// RestoreUser brings a deleted account back, without its keys.

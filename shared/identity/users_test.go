@@ -49,23 +49,23 @@ func TestUserInput(t *testing.T) {
 		status int
 		has    string // the answer contains
 	}{
-		"a superuser gets all scopes":                 {`{"username":"u1","email":"u1@x.io","password":"p","is_superuser":true}`, 201, `"scopes":["read","write","admin"]`},
-		"a superuser with scopes keeps those":         {`{"username":"u2","email":"u2@x.io","password":"p","is_superuser":true,"scopes":["read"]}`, 201, `"scopes":["read"]`},
-		"first and last name make the full name":      {`{"username":"u3","email":"u3@x.io","password":"p","first_name":"A","last_name":"B"}`, 201, `"full_name":"A B"`},
-		"null is not supplied":                        {`{"username":"u4","email":"u4@x.io","password":"p","scopes":null,"is_active":null,"first_name":null,"employee_id":null}`, 201, `"scopes":["read","write"]`},
-		"an unknown scope is kept":                    {`{"username":"u5","email":"u5@x.io","password":"p","scopes":["read","build","read"]}`, 201, `"scopes":["read","build"]`},
-		"a user may begin inactive":                   {`{"username":"u6","email":"u6@x.io","password":"p","is_active":false}`, 201, `"is_active":false`},
-		"unknown fields are ignored":                  {`{"username":"u7","email":"u7@x.io","password":"p","color":"red"}`, 201, `"username":"u7"`},
-		"no user name":                                {`{"email":"u8@x.io","password":"p"}`, 422, `"loc":["body","username"]`},
+		"a superuser gets all scopes":                 {`{"username":"u1","email":"u1@x.io","password":"pass-phrase","is_superuser":true}`, 201, `"scopes":["read","write","admin"]`},
+		"a superuser with scopes keeps those":         {`{"username":"u2","email":"u2@x.io","password":"pass-phrase","is_superuser":true,"scopes":["read"]}`, 201, `"scopes":["read"]`},
+		"first and last name make the full name":      {`{"username":"u3","email":"u3@x.io","password":"pass-phrase","first_name":"A","last_name":"B"}`, 201, `"full_name":"A B"`},
+		"null is not supplied":                        {`{"username":"u4","email":"u4@x.io","password":"pass-phrase","scopes":null,"is_active":null,"first_name":null,"employee_id":null}`, 201, `"scopes":["read","write"]`},
+		"an unknown scope is kept":                    {`{"username":"u5","email":"u5@x.io","password":"pass-phrase","scopes":["read","build","read"]}`, 201, `"scopes":["read","build"]`},
+		"a user may begin inactive":                   {`{"username":"u6","email":"u6@x.io","password":"pass-phrase","is_active":false}`, 201, `"is_active":false`},
+		"unknown fields are ignored":                  {`{"username":"u7","email":"u7@x.io","password":"pass-phrase","color":"red"}`, 201, `"username":"u7"`},
+		"no user name":                                {`{"email":"u8@x.io","password":"pass-phrase"}`, 422, `"loc":["body","username"]`},
 		"no password":                                 {`{"username":"u8","email":"u8@x.io"}`, 422, `"loc":["body","password"]`},
-		"no e-mail address":                           {`{"username":"u8","password":"p"}`, 422, `"loc":["body","email"]`},
-		"what is no e-mail address":                   {`{"username":"u8","email":"u8.x.io","password":"p"}`, 422, `"loc":["body","email"]`},
-		"the name me":                                 {`{"username":"me","email":"u8@x.io","password":"p"}`, 422, `"loc":["body","username"]`},
-		"a name with a slash":                         {`{"username":"a/b","email":"u8@x.io","password":"p"}`, 422, `"loc":["body","username"]`},
+		"no e-mail address":                           {`{"username":"u8","password":"pass-phrase"}`, 422, `"loc":["body","email"]`},
+		"what is no e-mail address":                   {`{"username":"u8","email":"u8.x.io","password":"pass-phrase"}`, 422, `"loc":["body","email"]`},
+		"the name me":                                 {`{"username":"me","email":"u8@x.io","password":"pass-phrase"}`, 422, `"loc":["body","username"]`},
+		"a name with a slash":                         {`{"username":"a/b","email":"u8@x.io","password":"pass-phrase"}`, 422, `"loc":["body","username"]`},
 		"a password longer than is looked at":         {`{"username":"u8","email":"u8@x.io","password":"` + strings.Repeat("é", 40) + `"}`, 422, `"loc":["body","password"]`},
-		"an empty scope":                              {`{"username":"u8","email":"u8@x.io","password":"p","scopes":[""]}`, 422, `"loc":["body","scopes"]`},
-		"a taken name says by whom":                   {`{"username":"testuser","email":"u8@x.io","password":"p"}`, 409, `test-user`},
-		"a taken e-mail address, in another spelling": {`{"username":"u8","email":"TEST@company.com","password":"p"}`, 409, `test-user`},
+		"an empty scope":                              {`{"username":"u8","email":"u8@x.io","password":"pass-phrase","scopes":[""]}`, 422, `"loc":["body","scopes"]`},
+		"a taken name says by whom":                   {`{"username":"testuser","email":"u8@x.io","password":"pass-phrase"}`, 409, `test-user`},
+		"a taken e-mail address, in another spelling": {`{"username":"u8","email":"TEST@company.com","password":"pass-phrase"}`, 409, `test-user`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := h.do("POST", "/users", adminKey, tc.body)
@@ -98,7 +98,7 @@ func TestUpdateUser(t *testing.T) {
 		})
 	}
 	h.do("GET", "/users/erin", adminKey, "").want(404)
-	h.do("POST", "/users", adminKey, `{"username":"erin","email":"e2@x.io","password":"p"}`).want(201)
+	h.do("POST", "/users", adminKey, `{"username":"erin","email":"e2@x.io","password":"pass-phrase"}`).want(201)
 	h.do("PUT", "/users/eva", adminKey, `{"username":"erin"}`).want(409)
 	h.do("PUT", "/users/eva", adminKey, `{"deactivated_at":"soon"}`).want(422)
 	h.do("PUT", "/users/eva", adminKey, `{"first_name":"X"}`, "If-Match", `"1"`).want(412)
@@ -128,7 +128,55 @@ func TestDeactivatedUserStaysReadable(t *testing.T) {
 	h.do("PUT", "/users/testuser", adminKey, `{"is_active":true}`).want(200)
 	h.pass(10 * time.Second)
 	h.do("GET", "/users/me", devKey, "").want(200)
-	h.do("GET", "/users/me", jwt, "").want(200)
+	h.do("GET", "/users/me", jwt, "").wantDetail(401, "Could not validate credentials") // what has ended does not come back
+	h.do("GET", "/users/me", h.signIn("testuser", "testpass"), "").want(200)
+}
+
+func TestWhatEndsJWTs(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	for _, tc := range []struct {
+		what string
+		ends bool
+		do   func()
+	}{
+		{"another name", false, func() { h.do("PUT", "/users/test-user", adminKey, `{"first_name":"Eva"}`).want(200) }},
+		{"a new password", true, func() { h.do("PUT", "/users/test-user", adminKey, `{"password":"n3w-words"}`).want(200) }},
+		{"a deactivation and its end", true, func() {
+			h.do("PUT", "/users/test-user", adminKey, `{"is_active":false}`).want(200)
+			h.do("PUT", "/users/test-user", adminKey, `{"is_active":true}`).want(200)
+		}},
+		{"a deletion and a restore", true, func() {
+			h.do("DELETE", "/users/test-user", adminKey, "").want(204)
+			h.do("POST", "/users/test-user/restore", adminKey, "").want(200)
+		}},
+	} {
+		password := "testpass"
+		if tc.what != "another name" && tc.what != "a new password" {
+			password = "n3w-words"
+		}
+		jwt := h.signIn("testuser", password)
+		h.do("GET", "/users/me", jwt, "").want(200)
+		tc.do()
+		h.pass(10 * time.Second)
+		want := map[bool]int{true: 401, false: 200}[tc.ends]
+		if got := h.do("GET", "/users/me", jwt, ""); got.status != want {
+			t.Errorf("after %s a JWT is answered %d, want %d", tc.what, got.status, want)
+		}
+	}
+}
+
+func TestLookAlikesAreNoUserNames(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	for i, name := range []string{"\u0430dmin", "admin\u200b", "\uff41dmin", "admin ", "b\u00f6b", "ME"} {
+		h.do("POST", "/users", adminKey, fmt.Sprintf(`{"username":"%s","email":"l%d@x.io","password":"pass-phrase"}`, name, i)).want(422)
+	}
+	h.do("POST", "/users", adminKey, `{"username":"TestUser","email":"l9@x.io","password":"pass-phrase"}`).want(409)
+	h.do("POST", "/users", adminKey, `{"username":"Erin.Ito+ci@Company","email":"l8@x.io","password":"pass-phrase"}`).want(201)
+	h.do("POST", "/users", adminKey, `{"username":"erin.ito+CI@company","email":"l7@x.io","password":"pass-phrase"}`).want(409)
+	h.do("POST", "/users", adminKey, `{"username":"short","email":"l6@x.io","password":"1234567"}`).want(422)
+	h.do("PUT", "/users/testuser", adminKey, `{"password":"1234567"}`).want(422)
 }
 
 func TestDeletedUser(t *testing.T) {
@@ -171,7 +219,7 @@ func TestRestoreWhenTheNameIsTaken(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	h.do("DELETE", "/users/testuser", adminKey, "").want(204)
-	h.do("POST", "/users", adminKey, `{"username":"testuser","email":"new@x.io","password":"p"}`).want(201)
+	h.do("POST", "/users", adminKey, `{"username":"testuser","email":"new@x.io","password":"pass-phrase"}`).want(201)
 	h.do("POST", "/users/test-user/restore", adminKey, "").want(409)
 	h.do("POST", "/users/ghost/restore", adminKey, "").want(404)
 }
@@ -272,7 +320,7 @@ func TestNoSecretIsKeptOrLogged(t *testing.T) {
 	h.do("PUT", "/users/erin", adminKey, `{"password":"an0ther-pass"}`).want(200)
 	key := h.do("POST", "/users/erin/tokens", adminKey, `{"name":"k"}`, "Idempotency-Key", "once-1").want(201).str("token")
 	h.do("GET", "/users/me", key, "").want(200)
-	h.do("GET", "/users/me", jwt, "").want(200)
+	h.do("GET", "/users/me", jwt, "").want(401) // the password has changed
 	h.do("POST", "/token", "", `{"username":"erin","password":"s3cret-pass"}`).want(401)
 	h.signIn("erin", "an0ther-pass")
 

@@ -222,13 +222,13 @@ func (u *Users) ListTokens(ctx context.Context, owner *identity.Account) ([]iden
 }
 
 // RevokeToken implements identity.Tokens.
-func (u *Users) RevokeToken(ctx context.Context, ref, tokenID string) error {
+func (u *Users) RevokeToken(ctx context.Context, ref, tokenID string, check func(*identity.Account, *identity.Token) error) error {
 	for range retries {
 		owner, err := u.named.Get(ctx, ref, false)
 		if err != nil {
 			return err
 		}
-		ops, err := u.revokeOps(ctx, owner, tokenID)
+		ops, err := u.revokeOps(ctx, owner, tokenID, check)
 		if err != nil {
 			return err
 		}
@@ -239,7 +239,7 @@ func (u *Users) RevokeToken(ctx context.Context, ref, tokenID string) error {
 	return busy()
 }
 
-func (u *Users) revokeOps(ctx context.Context, owner *identity.Account, tokenID string) ([]table.Op, error) {
+func (u *Users) revokeOps(ctx context.Context, owner *identity.Account, tokenID string, check func(*identity.Account, *identity.Token) error) ([]table.Op, error) {
 	list, err := u.keyList(ctx, owner.ID)
 	if err != nil {
 		return nil, err
@@ -254,6 +254,9 @@ func (u *Users) revokeOps(ctx context.Context, owner *identity.Account, tokenID 
 	}
 	if len(rows) == 0 {
 		return nil, noToken(tokenID)
+	}
+	if err := check(owner, &rows[0].Token); err != nil {
+		return nil, err
 	}
 	before := rows[0].audited()
 	op := rows[0].revoke(u.s.now())

@@ -45,7 +45,9 @@ const (
 func NewUsers(s *Store) *Users {
 	return &Users{s: s, named: NewNamed(s, Kind[identity.Account, *identity.Account]{
 		Name: userKind, Label: "User",
-		Unique: func(a *identity.Account) []string { return []string{a.Username, strings.ToLower(a.Email)} },
+		Unique: func(a *identity.Account) []string {
+			return []string{a.Username, strings.ToLower(a.Username), strings.ToLower(a.Email)}
+		},
 		Sort:   func(a *identity.Account) string { return a.Username },
 		Redact: withoutPassword,
 	})}
@@ -94,6 +96,7 @@ func (u *Users) DeleteUser(ctx context.Context, ref string, check func(*identity
 		}
 		now := u.s.now()
 		a.DeactivatedAt = &now
+		a.EndJWTs(now)
 		return nil
 	})
 	return err
@@ -119,11 +122,63 @@ func (u *Users) change(ctx context.Context, ref, action string, f func(*identity
 		if err != nil {
 			return nil, err
 		}
-		if err = u.s.write(ctx, append(ops, keys...)...); table.Refused(err) == nil {
+		others, err := u.witnessOps(ctx, old, a)
+		if err != nil {
+			return nil, err
+		}
+		if err = u.s.write(ctx, slices.Concat(ops, keys, others)...); table.Refused(err) == nil {
 			return a, err
 		}
 	}
 	return nil, busy()
+}
+
+// witnessOps returns the op that requires another active administrator to stay
+// one while old ceases to be: of two who end each other at the same time one is
+// refused. Refused when there is no other.
+func (u *Users) witnessOps(ctx context.Context, old, a *identity.Account) ([]table.Op, error) {
+	if !old.Administers() || a.Administers() {
+		return nil, nil
+	}
+	if c := auth.CallerOf(ctx); c != nil {
+		if op, err := u.witness(ctx, c.UserID, a); op != nil || err != nil {
+			return op, err
+		}
+	}
+	for q := (ListQuery{Limit: 100}); ; {
+		accounts, next, err := u.named.List(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for i := range accounts {
+			if !accounts[i].Administers() {
+				continue
+			}
+			if op, err := u.witness(ctx, accounts[i].ID, a); op != nil || err != nil {
+				return op, err
+			}
+		}
+		if q.Cursor = next; next == "" {
+			return nil, problem.New(problem.Refused, "'%s' is the last active administrator; make another user one first.", a.Username)
+		}
+	}
+}
+
+// witness returns the op that requires the user id, who is an active
+// administrator and not a, to stay as it is; none when it is no such user.
+func (u *Users) witness(ctx context.Context, id string, a *identity.Account) ([]table.Op, error) {
+	if id == a.ID {
+		return nil, nil
+	}
+	items, err := u.s.Table.Get(ctx, rowKey(userKind, clipRef(id)))
+	if err != nil || items[0] == nil {
+		return nil, err
+	}
+	other, err := u.named.row(items[0])
+	if err != nil || !other.Administers() {
+		return nil, err
+	}
+	return []table.Op{table.VerifyOp(items[0].Key, table.IfRev(items[0].Rev))}, nil
 }
 
 // followOps returns the ops that bring the keys of an account in line with its

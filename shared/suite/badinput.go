@@ -88,7 +88,7 @@ func otherTypes(t *testing.T, s *session) {
 
 func contentTypes(t *testing.T, s *session) {
 	for _, c := range s.bodies(t) {
-		for _, kind := range []string{"text/plain", "application/xml", "application/octet-stream", "text/html", "nonsense;;;", "application/x-yaml"} {
+		for _, kind := range []string{"text/plain", "application/xml", "application/octet-stream", "text/html", "nonsense;;;", "application/x-yaml", "application/json; charset=utf-16"} {
 			s.admin.do(t, c.method, c.path, `{"name":"x"}`, "Content-Type", kind).refused(http.StatusUnsupportedMediaType, problem.UnsupportedMediaType)
 		}
 		if signIn := strings.HasPrefix(c.path, "/token") || strings.HasPrefix(c.path, "/auth"); !signIn {

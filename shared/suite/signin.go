@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"bldst/shared/auth"
 	"bldst/shared/problem"
 )
 
@@ -134,7 +135,7 @@ func goodJWT(t *testing.T, s *session) {
 func (s *session) jwts(t *testing.T) map[string][2]string {
 	t.Helper()
 	issue := func(at time.Time) string {
-		jwt, err := s.Signer.Issue(at, "suite", "admin-user", "admin")
+		jwt, err := s.Signer.Issue(at, "suite", auth.Owner{UserID: "admin-user", Username: "admin"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,5 +1,7 @@
 """The Lambda Runtime API for one process, on a free port of this machine."""
 
+import json
+import logging
 import queue
 import threading
 from concurrent.futures import Future
@@ -7,6 +9,10 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from . import LOOPBACK
+
+LOG = logging.getLogger(__name__)
+
+MAX_ANSWER = 6_291_556  # bytes; what Lambda says when an answer is larger
 
 
 @dataclass
@@ -69,6 +75,10 @@ class RuntimeApi:
 
     def answered(self, id: str, body: bytes, is_error: bool):
         invocation = self._given.pop(id, None)
+        if len(body) > MAX_ANSWER and not is_error:
+            LOG.error("%s answered with %d bytes; Lambda refuses more than %d", invocation.arn if invocation else id, len(body), MAX_ANSWER)
+            message = f"Response payload size exceeded maximum allowed payload size ({MAX_ANSWER} bytes)."
+            body, is_error = json.dumps({"errorType": "Function.ResponseSizeTooLarge", "errorMessage": message}).encode(), True
         if invocation and not invocation.answer.done():
             invocation.answer.set_result((body, is_error))
 
