@@ -56,6 +56,9 @@ bench-scale: ## Measure growth from 1,000 to 1,000,000 builds; takes minutes
 bench-drive: bin/bldst ## Measure how the state machine follows the builds; a table, and bench-drive.json
 	go run ./localstack/bench -drive -json bench-drive.json
 
+bench-cli: ## Measure how fast the command line starts, and completes
+	go run ./cli/bench
+
 demo: bin/bldst ## Kill real image builds, with and without somebody to start them again, and watch them finish
 	@DEMO_BLDST=bin/bldst .ci/demo
 

@@ -111,8 +111,10 @@ func text(s string) *string {
 	return &s
 }
 
-// topic is the form of the name of a topic.
-var topic = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$`)
+// topic is the form of the name of a topic, longestTopic its length.
+var topic = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+$`)
+
+const longestTopic = 256
 
 // Apply makes s what in says, and refuses what could not be delivered to.
 func (s *Subscription) Apply(in SubscriptionIn, allow outbound.Allow) error {
@@ -145,7 +147,7 @@ func (s *Subscription) check(allow outbound.Allow) error {
 		return problem.BadField("kind", "enum", "One of webhook, slack, sns")
 	case s.Kind == SNS && s.Topic == "":
 		return problem.Missing("topic_arn")
-	case s.Kind == SNS && !topic.MatchString(s.Topic):
+	case s.Kind == SNS && (!topic.MatchString(s.Topic) || len(s.Topic)-strings.LastIndex(s.Topic, ":")-1 > longestTopic):
 		return problem.BadField("topic_arn", "value_error", "A topic is given as arn:aws:sns:REGION:ACCOUNT:NAME")
 	case s.Kind == SNS:
 		s.URL, s.Secret = "", ""
