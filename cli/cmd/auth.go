@@ -74,7 +74,7 @@ func (f *Factory) store(entry, secret, name string) error {
 	}
 	reason, err := s.SetSecret(entry, secret)
 	if err != nil {
-		return err
+		return hint(err, "Neither the keyring nor the file can be written; give the credential in BLDST_API_KEY or BLDST_JWT_TOKEN.")
 	}
 	if reason == nil {
 		f.say("The %s is in the keyring.", name)

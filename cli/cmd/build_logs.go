@@ -100,10 +100,12 @@ func (one failure) write(w io.Writer) error {
 	if one.Exit != nil {
 		exit = fmt.Sprintf(", exit code %d", *one.Exit)
 	}
-	_, err := fmt.Fprintf(w, "== attempt %d, state %d, %s%s, %s\n%s\n", one.Attempt, one.State, one.Class, exit, one.At, print.Text(one.Message))
-	if tail := tailOf(one.Details); err == nil && tail != "" {
-		_, err = fmt.Fprintln(w, strings.TrimRight(print.Text(tail), "\n"))
+	message, tail := one.Message, tailOf(one.Details)
+	if tail != "" { // which a message may repeat
+		message, _, _ = strings.Cut(message, "\n")
+		tail = "\n" + strings.TrimRight(tail, "\n")
 	}
+	_, err := fmt.Fprintf(w, "== attempt %d, state %d, %s%s, %s\n%s\n", one.Attempt, one.State, one.Class, exit, one.At, print.Text(message+tail))
 	return err
 }
 

@@ -66,7 +66,7 @@ func TestAnInterruptExitsWith130(t *testing.T) {
 func TestLogsPrintTheTailsOfFailures(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, map[string]reply{"GET /builds/b1/failures": {body: `[
-		{"attempt":1,"state_code":25,"failure_class":"transient","exit_code":100,"created_at":"2026-01-01T00:00:00Z","error_message":"apt failed","error_details":{"tail":"E: lock\u001b[31m is held\nE: again\n"}},
+		{"attempt":1,"state_code":25,"failure_class":"transient","exit_code":100,"created_at":"2026-01-01T00:00:00Z","error_message":"apt failed\nE: again","error_details":{"tail":"E: lock\u001b[31m is held\nE: again\n"}},
 		{"attempt":2,"state_code":40,"failure_class":"unknown","created_at":"2026-01-02T00:00:00Z","error_message":"gone","error_details":{"output":["one","two"]}}]`}})
 	s := newSession(t, srv.URL)
 	check(t, result{Out: "== attempt 1, state 25, transient, exit code 100, 2026-01-01T00:00:00Z\napt failed\nE: lock[31m is held\nE: again\n" +

@@ -97,9 +97,7 @@ func (f *Factory) examine(ctx context.Context) []finding {
 		return []finding{bad("settings", err, "mend the file, or remove it with 'bldst config reset'")}
 	}
 	found := []finding{f.examineFile(s), f.examineKeyring(s)}
-	if f.Waiting != nil {
-		found = append(found, f.examineWaiting())
-	}
+	found = append(found, f.examineSpool())
 	c, err := f.Anonymous(true)
 	if err != nil {
 		return append(found, bad("address", err, "bldst config set-url URL"))
@@ -140,17 +138,20 @@ func (f *Factory) examineKeyring(s *settings.Settings) finding {
 	return good("keyring", "credentials are kept in it")
 }
 
-// examineWaiting counts the reports that could not be sent.
-func (f *Factory) examineWaiting() finding {
-	n, err := f.Waiting()
-	switch {
-	case err != nil:
-		return bad("spool", err, "look at the folder, or leave what is in it with 'bldst spool drop'")
-	case n > 0:
-		return doubtful("spool", fmt.Sprintf("%d reports wait to be sent", n), "bldst spool flush")
-	default:
-		return good("spool", "no report waits to be sent")
+// examineSpool counts the reports that could not be sent.
+func (f *Factory) examineSpool() finding {
+	all, err := f.spools("")
+	if err != nil {
+		return bad("spool", err, "look at the folder, or give up what is in it with 'bldst spool drop'")
 	}
+	n := 0
+	for _, sp := range all {
+		n += sp.Len()
+	}
+	if n > 0 {
+		return doubtful("spool", fmt.Sprintf("%d reports wait to be sent", n), "bldst spool flush")
+	}
+	return good("spool", "no report waits to be sent")
 }
 
 // mayDiffer is how far apart the clocks may be: a token is refused when it

@@ -40,9 +40,6 @@ type Factory struct {
 
 	Browse func(address string) error // opens a page in the browser; nil: there is none
 
-	// Waiting counts the reports that could not be sent yet; nil: none is kept.
-	Waiting func() (int, error)
-
 	// Bootstrap makes a key in the table of a deployed stage and returns it;
 	// nil: "bootstrap" is not available.
 	Bootstrap func(context.Context, BootstrapOptions) (string, error)

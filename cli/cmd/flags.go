@@ -197,15 +197,22 @@ func plainFlagError(cmd *cobra.Command, err error) error {
 	return err
 }
 
-// nearFlags returns the flags of cmd that are spelled almost like name.
+// nearFlags returns the flags of cmd that are spelled almost like name: those
+// that are listed, else those of older documents.
 func nearFlags(cmd *cobra.Command, name string) []string {
-	var near []string
+	var listed, hidden []string
 	cmd.Flags().VisitAll(func(fl *pflag.Flag) {
-		if len(name) > 1 && !fl.Hidden && (strings.HasPrefix(fl.Name, name) || distance(fl.Name, name) <= 2) {
-			near = append(near, "--"+fl.Name)
+		switch near := len(name) > 1 && (strings.HasPrefix(fl.Name, name) || distance(fl.Name, name) <= 2); {
+		case near && fl.Hidden:
+			hidden = append(hidden, "--"+fl.Name)
+		case near:
+			listed = append(listed, "--"+fl.Name)
 		}
 	})
-	return near
+	if listed == nil {
+		return hidden
+	}
+	return listed
 }
 
 // distance returns how many letters must be changed, added or left out to make

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -68,7 +69,7 @@ func Open(o Options) (*Settings, error) {
 		s.cause = errors.New("it is switched off by BLDST_NO_KEYRING")
 	}
 	data, err := os.ReadFile(s.Path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 		return nil, fmt.Errorf("read the settings file: %w", err)
 	}
 	s.Missing = err != nil
