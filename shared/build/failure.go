@@ -137,23 +137,86 @@ func (b *Build) Fail(in FailureIn, rules Rules, now time.Time) (Entry, error) {
 	})
 }
 
-// failureOf returns the failure the entry holds, given the build as it is: a
-// failure is resolved when its state was completed since.
-func failureOf(e Entry, b *Build) (ShownFailure, error) {
-	var row FailureRow
-	if err := json.Unmarshal(e.Data, &row); err != nil {
-		return ShownFailure{}, fmt.Errorf("history row %d of build %s: %w", e.Seq, e.BuildID, err)
+// Failing reports whether e is a failure: one that was reported as such, a state
+// that was reported as failed, or another act that failed the build.
+func (e Entry) Failing() bool {
+	switch e.Kind {
+	case FailureReported:
+		return true
+	case StateReported:
+		var row struct{ Status Status }
+		return json.Unmarshal(e.Data, &row) == nil && row.Status == Failed
+	default:
+		return e.Before.Status != Failed && e.After.Status == Failed
+	}
+}
+
+// failureRow returns the failure e holds. An act that is no report of a failure
+// says less of it; one of an earlier version says no class.
+func failureRow(e Entry) (FailureRow, error) {
+	row := FailureRow{StateCode: e.After.State, State: e.After.State, RetryAttempt: e.Attempt, Attempt: e.Attempt, Status: e.After.Status}
+	if e.Kind != FailureReported && e.Kind != StateReported {
+		var said struct {
+			Message string `json:"message"`
+			Error   string `json:"error_message"`
+		}
+		_ = json.Unmarshal(e.Data, &said) // what is not there is not said
+		row.ErrorMessage = either(said.Error, said.Message, "The build was failed by an act of kind "+string(e.Kind)+".")
+	} else if err := json.Unmarshal(e.Data, &row); err != nil {
+		return row, fmt.Errorf("history row %d of build %s: %w", e.Seq, e.BuildID, err)
+	}
+	if e.Kind == StateReported {
+		row.Status, row.RetryAttempt = e.After.Status, row.Attempt
+		row.ErrorMessage = either(row.ErrorMessage, "State "+strconv.Itoa(row.StateCode)+" was reported as failed.")
+	}
+	if row.FailureClass == "" {
+		row.FailureClass = ClassOf(Signs{Message: row.ErrorMessage})
 	}
 	row.ID, row.BuildID, row.CreatedAt = e.ID, e.BuildID, e.At
-	out := row.show()
-	switch m := b.Marks[row.StateCode]; {
-	case row.Target != "" && m.Targets[row.Target] == Completed:
-		out.Resolved = true
-		out.Resolution = text("It was done for " + row.Target + " in a later try.")
-	case m.Status == Completed && m.End >= e.At.Unix():
-		at := time.Unix(m.End, 0).UTC()
-		out.Resolved, out.ResolvedAt = true, &at
-		out.Resolution = text("State " + strconv.Itoa(row.StateCode) + " was completed in attempt " + strconv.Itoa(m.Attempt) + ".")
+	return row, nil
+}
+
+// failureOf returns the failure the entry holds, given the build as it is: a
+// failure is resolved once the build has got past its state.
+func failureOf(e Entry, b *Build) (ShownFailure, error) {
+	row, err := failureRow(e)
+	if err != nil {
+		return ShownFailure{}, err
 	}
+	out := row.show()
+	out.Resolution, out.ResolvedAt = b.resolution(row)
+	out.Resolved = out.Resolution != nil
 	return out, nil
+}
+
+// resolution says how the failure was resolved and when, nil when it was not:
+// its target or its state was completed, a later attempt has begun a state
+// behind it, or the build is completed.
+func (b *Build) resolution(row FailureRow) (*string, *time.Time) {
+	m, since := b.Marks[row.StateCode], row.CreatedAt.Unix()
+	if row.Target != "" && m.Targets[row.Target] == Completed {
+		return text("It was done for " + row.Target + " in a later try."), nil
+	}
+	if m.Status == Completed && m.End >= since {
+		return text(fmt.Sprintf("State %d was completed in attempt %d.", row.StateCode, m.Attempt)), unix(m.End)
+	}
+	past, at := -1, int64(0)
+	for code, n := range b.Marks {
+		begun := code > row.StateCode && n.Attempt > row.Attempt && n.Begin >= since && n.Status != Failed
+		if begun && (past < 0 || n.Begin < at || n.Begin == at && code < past) {
+			past, at = code, n.Begin
+		}
+	}
+	switch {
+	case past >= 0:
+		return text(fmt.Sprintf("The build got past it, to state %d, in attempt %d.", past, b.Marks[past].Attempt)), unix(at)
+	case b.Status == Completed:
+		return text("The build is completed."), b.EndTime
+	}
+	return nil, nil
+}
+
+func unix(secs int64) *time.Time {
+	at := time.Unix(secs, 0).UTC()
+	return &at
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -171,9 +172,22 @@ func (v *Verifier) Verdict(b *Build) Verdict {
 
 // A HistoryQuery asks for a page of a history.
 type HistoryQuery struct {
-	Kinds  []Kind // none is all
-	Newest bool   // newest first
+	Kinds  []Kind           // none is all
+	Wanted func(Entry) bool // of those; nil is all
+	Newest bool             // newest first
 	Skip   int
 	Limit  int
 	Cursor string
+}
+
+// All reports whether q wants every row.
+func (q *HistoryQuery) All() bool { return len(q.Kinds) == 0 && q.Wanted == nil }
+
+// Wants reports whether q wants r.
+func (q *HistoryQuery) Wants(r Row) bool {
+	if q.All() {
+		return true
+	}
+	e, err := r.Entry()
+	return err == nil && (len(q.Kinds) == 0 || slices.Contains(q.Kinds, e.Kind)) && (q.Wanted == nil || q.Wanted(e))
 }

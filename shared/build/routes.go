@@ -302,9 +302,10 @@ type rowsIn struct {
 	api.Page
 }
 
-// page answers one page of the entries of the given kinds, read with f.
-func page[T any](ctx context.Context, s *Service, in *rowsIn, f func(*Build, Row) (T, error), kinds ...Kind) (*api.List[T], error) {
-	b, rows, next, err := s.Store.History(ctx, in.ID, HistoryQuery{Kinds: kinds, Skip: in.Skip, Limit: in.Limit, Cursor: in.Cursor})
+// page answers one page of the entries q wants, read with f.
+func page[T any](ctx context.Context, s *Service, in *rowsIn, f func(*Build, Row) (T, error), q HistoryQuery) (*api.List[T], error) {
+	q.Skip, q.Limit, q.Cursor = in.Skip, in.Limit, in.Cursor
+	b, rows, next, err := s.Store.History(ctx, in.ID, q)
 	if err != nil {
 		return nil, err
 	}
@@ -318,7 +319,7 @@ func page[T any](ctx context.Context, s *Service, in *rowsIn, f func(*Build, Row
 }
 
 func (s *Service) states(ctx context.Context, in *rowsIn) (*api.List[ShownState], error) {
-	return page(ctx, s, in, func(_ *Build, r Row) (ShownState, error) { return rowAs(r, stateOf) }, StateReported)
+	return page(ctx, s, in, func(_ *Build, r Row) (ShownState, error) { return rowAs(r, stateOf) }, HistoryQuery{Kinds: []Kind{StateReported}})
 }
 
 type failIn struct {
@@ -347,7 +348,7 @@ func (s *Service) fail(ctx context.Context, in *failIn) (*api.Object[ShownFailur
 func (s *Service) failures(ctx context.Context, in *rowsIn) (*api.List[ShownFailure], error) {
 	return page(ctx, s, in, func(b *Build, r Row) (ShownFailure, error) {
 		return rowAs(r, func(e Entry) (ShownFailure, error) { return failureOf(e, b) })
-	}, FailureReported)
+	}, HistoryQuery{Wanted: Entry.Failing})
 }
 
 // A HistoryRow is one row of the hash chain as callers read it.
@@ -362,7 +363,7 @@ func (s *Service) history(ctx context.Context, in *rowsIn) (*api.List[HistoryRow
 	return page(ctx, s, in, func(_ *Build, r Row) (HistoryRow, error) {
 		e, err := r.Entry()
 		return HistoryRow{Entry: e, Hash: r.Hash, Prev: r.Prev, JSON: r.JSON}, err
-	})
+	}, HistoryQuery{})
 }
 
 func (s *Service) verify(ctx context.Context, in *stateIn) (*api.Object[Verdict], error) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"bldst/shared/auth"
@@ -424,15 +423,10 @@ func (s *Store) History(ctx context.Context, ref string, h build.HistoryQuery) (
 		return nil, nil, "", err
 	}
 	q := table.Query{PK: buildKind + "#" + b.ID, Prefix: historyPrefix, Reverse: h.Newest, Cursor: h.Cursor}
-	rows, next, err := gather(ctx, s, gathering{q: q, limit: h.Limit, skip: h.Skip, sparse: len(h.Kinds) > 0}, func(it *table.Item) (build.Row, bool, error) {
+	rows, next, err := gather(ctx, s, gathering{q: q, limit: h.Limit, skip: h.Skip, sparse: !h.All()}, func(it *table.Item) (build.Row, bool, error) {
 		var r build.Row
 		err := decode(it, &r)
-		return r, err == nil && (len(h.Kinds) == 0 || ofKind(r, h.Kinds)), err
+		return r, err == nil && h.Wants(r), err
 	})
 	return b, rows, next, err
-}
-
-func ofKind(r build.Row, kinds []build.Kind) bool {
-	e, err := r.Entry()
-	return err == nil && slices.Contains(kinds, e.Kind)
 }
