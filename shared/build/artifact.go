@@ -40,6 +40,8 @@ type Artifact struct {
 	RevokedAt    *time.Time      `json:"revoked_at" doc:"From then on it is never restored."`
 	RevokedBy    *string         `json:"revoked_by"`
 	RevokeReason *string         `json:"revoke_reason"`
+	SupersededAt *time.Time      `json:"superseded_at" doc:"From then on another one has its name; it is never restored."`
+	SupersededBy *string         `json:"superseded_by" doc:"The id of that one."`
 	Rev          int64           `json:"-"`
 }
 
@@ -49,9 +51,34 @@ func (a *Artifact) Expired(now time.Time) bool {
 }
 
 // Usable reports whether a may be used by a resume at now: it is neither
-// deleted, nor revoked, nor expired.
+// deleted, nor revoked, nor expired, nor superseded.
 func (a *Artifact) Usable(now time.Time) bool {
-	return a.DeletedAt == nil && a.RevokedAt == nil && !a.Expired(now)
+	return a.DeletedAt == nil && a.RevokedAt == nil && a.SupersededAt == nil && !a.Expired(now)
+}
+
+// Same reports whether b registers what a has registered in the same attempt: it
+// came twice.
+func (a *Artifact) Same(b *Artifact) bool {
+	return a.Attempt == b.Attempt && a.StateCode == b.StateCode && a.Type == b.Type && a.Path == b.Path && a.Backend == b.Backend && a.RevokedAt == nil &&
+		a.Algorithm == b.Algorithm && equal(a.Checksum, b.Checksum) && equal(a.Size, b.Size) && equal(a.Target, b.Target)
+}
+
+// equal reports whether both are absent, or the same.
+func equal[T comparable](a, b *T) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
+
+// Supersede gives the name of a to by, which was made later: in a later attempt,
+// or after a was revoked. It reports whether it may.
+func (a *Artifact) Supersede(by *Artifact, now time.Time) bool {
+	if by.Attempt <= a.Attempt && a.RevokedAt == nil {
+		return false
+	}
+	a.SupersededAt, a.SupersededBy, a.UpdatedAt = &now, &by.ID, now
+	return true
 }
 
 // Record is a as it goes into the history: without the caller's metadata.
@@ -66,8 +93,9 @@ func (a *Artifact) Record() any {
 // named by its id or, while it is not deleted, by its name (NotFound "Artifact
 // A not found for build REF").
 type ArtifactStore interface {
-	// AddArtifact stores the artifact f makes, under the name given; Conflict
-	// with the id of the one that has the name.
+	// AddArtifact stores the artifact f makes, under the name given. One that has
+	// the name is returned when it is the same, and superseded when it is of an
+	// earlier attempt or was revoked; else Conflict with its id.
 	AddArtifact(ctx context.Context, ref, name string, f func(b *Build, rules Rules, now time.Time) (*Artifact, error)) (*Artifact, error)
 	// Artifact returns one artifact; a deleted one only when deleted is true.
 	Artifact(ctx context.Context, ref, artifact string, deleted bool) (*Artifact, error)
@@ -85,7 +113,7 @@ type ArtifactQuery struct {
 	Type      string
 	Resumable *bool
 	Final     *bool
-	Deleted   bool // deleted ones too
+	Deleted   bool // deleted and superseded ones too
 	PageQuery
 }
 
@@ -93,7 +121,7 @@ type ArtifactQuery struct {
 func (q *ArtifactQuery) Wants(a *Artifact) bool {
 	return (q.State == nil || *q.State == a.StateCode) && (q.Type == "" || q.Type == a.Type) &&
 		(q.Resumable == nil || *q.Resumable == a.Resumable) && (q.Final == nil || *q.Final == a.Final) &&
-		(q.Deleted || a.DeletedAt == nil)
+		(q.Deleted || a.DeletedAt == nil && a.SupersededAt == nil)
 }
 
 // A PageQuery asks for one page of a list.
@@ -106,7 +134,7 @@ type PageQuery struct {
 type ArtifactIn struct {
 	StateCode         api.IntOrString `json:"state_code,omitzero" doc:"The state it is the result of: 0-100, or its name. Required."`
 	State             api.IntOrString `json:"state,omitzero" doc:"Alias of state_code."`
-	ArtifactName      string          `json:"artifact_name" required:"true" minLength:"1" maxLength:"200" doc:"Unique in the build."`
+	ArtifactName      string          `json:"artifact_name" required:"true" minLength:"1" maxLength:"200" doc:"Unique in the build. One of an earlier attempt, or that was revoked, is superseded."`
 	ArtifactType      string          `json:"artifact_type" required:"true" minLength:"1" maxLength:"100" doc:"vm_snapshot, ebs_snapshot, ami, disk_image, config_file ..."`
 	ArtifactPath      string          `json:"artifact_path" required:"true" minLength:"1" maxLength:"2000" doc:"Any address."`
 	StorageBackend    string          `json:"storage_backend" required:"true" minLength:"1" maxLength:"100" doc:"s3, azure_blob, gcp_storage, local, vsphere, nfs, aws ..."`
@@ -237,12 +265,15 @@ func object(field string, doc json.RawMessage) (json.RawMessage, error) {
 }
 
 // An ArtifactPatch is the body of PATCH /builds/{id}/artifacts/{aid}: any
-// subset. null clears expires_at and metadata; for the others it is the same
-// as leaving them out.
+// subset. null clears expires_at, metadata, checksum and size_bytes; for the others
+// it is the same as leaving them out.
 type ArtifactPatch struct {
 	ArtifactName *string         `json:"artifact_name,omitempty" minLength:"1" maxLength:"200"`
 	ArtifactType *string         `json:"artifact_type,omitempty" minLength:"1" maxLength:"100"`
-	ArtifactPath *string         `json:"artifact_path,omitempty" minLength:"1" maxLength:"2000"`
+	ArtifactPath *string         `json:"artifact_path,omitempty" minLength:"1" maxLength:"2000" doc:"Together with checksum and size_bytes, which may be null for unknown."`
+	Checksum     *string         `json:"checksum,omitempty" maxLength:"200" doc:"Together with artifact_path and size_bytes."`
+	Algorithm    string          `json:"checksum_algorithm,omitempty" maxLength:"50" doc:"Of checksum; default sha256."`
+	SizeBytes    *int64          `json:"size_bytes,omitempty" minimum:"0" doc:"Together with artifact_path and checksum."`
 	IsResumable  *bool           `json:"is_resumable,omitempty"`
 	IsFinal      *bool           `json:"is_final,omitempty"`
 	ExpiresAt    *string         `json:"expires_at,omitempty" maxLength:"40" doc:"RFC 3339; null for never."`
@@ -250,9 +281,41 @@ type ArtifactPatch struct {
 	Claimed
 }
 
+// replace says that a is another thing: where it is, and its checksum and size.
+// One of them without the others would make a wrong record.
+func (p ArtifactPatch) replace(a *Artifact, null func(field string) bool) error {
+	given := []struct {
+		name string
+		is   bool
+	}{{"artifact_path", p.ArtifactPath != nil}, {"checksum", p.Checksum != nil || null("checksum")}, {"size_bytes", p.SizeBytes != nil || null("size_bytes")}}
+	missing, some := "", p.Algorithm != ""
+	for _, f := range given {
+		if some = some || f.is; !f.is && missing == "" {
+			missing = f.name
+		}
+	}
+	switch {
+	case !some:
+		return nil
+	case missing != "":
+		return problem.BadField(missing, "missing", "artifact_path, checksum and size_bytes are changed together; a checksum or size that is not known is null")
+	}
+	sum := ""
+	if p.Checksum != nil {
+		sum = *p.Checksum
+	}
+	var err error
+	a.Path, a.Size = *p.ArtifactPath, p.SizeBytes
+	a.Checksum, a.Algorithm, err = parseChecksum(sum, p.Algorithm)
+	return err
+}
+
 // Apply changes a. null says which fields the caller wants cleared.
 func (p ArtifactPatch) Apply(a *Artifact, null func(field string) bool) error {
-	for _, f := range []struct{ to, from *string }{{&a.Name, p.ArtifactName}, {&a.Type, p.ArtifactType}, {&a.Path, p.ArtifactPath}} {
+	if err := p.replace(a, null); err != nil {
+		return err
+	}
+	for _, f := range []struct{ to, from *string }{{&a.Name, p.ArtifactName}, {&a.Type, p.ArtifactType}} {
 		if f.from != nil {
 			*f.to = *f.from
 		}

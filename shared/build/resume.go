@@ -306,7 +306,7 @@ type Context struct {
 	CurrentState   int               `json:"current_state"`
 	LastSuccessful *int              `json:"last_successful_state" doc:"The state completed last."`
 	FailedState    *int              `json:"failed_state" doc:"Where the build failed last, until it gets past that."`
-	ResumeFrom     int               `json:"resume_from_state" doc:"The failed state, else the current one."`
+	ResumeFrom     int               `json:"resume_from_state" doc:"The failed state, else the current one, or what comes after it once that is completed."`
 	Targets        []string          `json:"resume_targets" doc:"Of resume_from_state, what is still to be done; null: all of it."`
 	RequestedFrom  *int              `json:"requested_from_state" doc:"Where the open resume request begins."`
 	RequestID      *string           `json:"resume_request_id" doc:"The open resume request."`
@@ -319,7 +319,7 @@ type Context struct {
 func NewContext(m *Materials) Context {
 	b := m.Build
 	c := Context{BuildID: b.ID, BuildNumber: b.Number, Attempt: b.Attempt, CurrentState: b.Current, LastSuccessful: b.LastCompleted,
-		FailedState: b.failedAt(), ResumeFrom: b.Current, Artifacts: []*Artifact{}, Variables: dict(m.Variables)}
+		FailedState: b.failedAt(), ResumeFrom: b.next(), Artifacts: []*Artifact{}, Variables: dict(m.Variables)}
 	if c.FailedState != nil {
 		c.ResumeFrom = *c.FailedState
 	}

@@ -209,8 +209,21 @@ func (p *planner) begin(from *int) {
 	case failed != nil:
 		out.From, out.Why = *failed, fmt.Sprintf("State %d failed.", *failed)
 	default:
-		out.From, out.Why = b.Current, fmt.Sprintf("The build is at state %d.", b.Current)
+		out.From = b.next()
+		if out.Why = fmt.Sprintf("The build is at state %d.", b.Current); out.From > b.Current {
+			out.Why = fmt.Sprintf("State %d is completed; what comes after it is to be run.", b.Current)
+		}
 	}
+}
+
+// next returns where b goes on when nothing has failed: with the state it is in,
+// or behind that once it is completed. Which number comes then only the caller
+// knows.
+func (b *Build) next() int {
+	if m := b.Marks[b.Current]; m.Status == Completed && b.Current < LastState {
+		return b.Current + 1
+	}
+	return b.Current
 }
 
 // compare moves the begin to the first state whose inputs have changed since

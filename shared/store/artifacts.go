@@ -29,7 +29,8 @@ func readArtifact(it *table.Item) (*build.Artifact, error) {
 
 func artifactKey(a *build.Artifact) table.Key { return buildSub(a.BuildID, artifactPrefix+a.ID) }
 
-// AddArtifact implements build.ArtifactStore: one read, one transaction.
+// AddArtifact implements build.ArtifactStore: one read, two when the name is
+// taken, and one transaction.
 func (s *Store) AddArtifact(ctx context.Context, ref, name string, f func(*build.Build, build.Rules, time.Time) (*build.Artifact, error)) (*build.Artifact, error) {
 	var made *build.Artifact
 	_, _, err := s.changeBuild(ctx, ref, []string{part(artifactNamePrefix, name)}, func(st step) (build.Entry, []table.Op, error) {
@@ -38,14 +39,49 @@ func (s *Store) AddArtifact(ctx context.Context, ref, name string, f func(*build
 			return build.Entry{}, nil, err
 		}
 		a.ID, a.Rev, made = s.NewID(), 1, a
-		claim, err := claimArtifactName(a, st.items[0])
+		ops, err := s.takeName(ctx, a, st.items[0], st.now)
 		if err != nil {
 			return build.Entry{}, nil, err
 		}
 		e, err := build.NewEntry(build.ArtifactCreated, a.Record())
-		return e, []table.Op{table.PutOp(table.Item{Key: artifactKey(a), Rev: a.Rev, Doc: encode(a)}, table.Cond{Kind: table.Absent}), claim}, err
+		return e, append(ops, table.PutOp(table.Item{Key: artifactKey(a), Rev: a.Rev, Doc: encode(a)}, table.Cond{Kind: table.Absent})), err
 	})
+	if at := (*there)(nil); errors.As(err, &at) {
+		return at.artifact, nil
+	}
 	return made, within(ref, err)
+}
+
+// A there is not an error: what is to be made is there already.
+type there struct{ artifact *build.Artifact }
+
+func (t *there) Error() string { return "is there already" }
+
+// takeName returns the ops that give the new artifact a its name, whose row is
+// it: from one that it supersedes, if there is one.
+func (s *Store) takeName(ctx context.Context, a *build.Artifact, it *table.Item, now time.Time) ([]table.Op, error) {
+	claim, err := claimArtifactName(a, it)
+	if !problem.Is(err, problem.Conflict) {
+		return []table.Op{claim}, err
+	}
+	owner, _ := pointee(it) // was read a moment ago
+	items, getErr := s.Table.Get(ctx, buildSub(a.BuildID, artifactPrefix+owner))
+	if getErr != nil || items[0] == nil {
+		return nil, errors.Join(getErr, err)
+	}
+	old, getErr := readArtifact(items[0])
+	if getErr != nil {
+		return nil, getErr
+	}
+	if old.Same(a) {
+		return nil, &there{old}
+	}
+	if !old.Supersede(a, now) {
+		return nil, err
+	}
+	old.Rev++
+	claim = claimOp(a, it)
+	return []table.Op{claim, table.PutOp(table.Item{Key: artifactKey(old), Rev: old.Rev, Doc: encode(old)}, table.IfRev(items[0].Rev))}, nil
 }
 
 // claimArtifactName returns the op that gives a its name, whose row is it.
@@ -57,10 +93,15 @@ func claimArtifactName(a *build.Artifact, it *table.Item) (table.Op, error) {
 	if owner != "" && owner != a.ID {
 		return table.Op{}, problem.New(problem.Conflict, "Artifact with name '%s' already exists for this build with id '%s'", a.Name, owner)
 	}
+	return claimOp(a, it), nil
+}
+
+// claimOp returns the op that makes the name row it point to a.
+func claimOp(a *build.Artifact, it *table.Item) table.Op {
 	cond, rev := replacing(it)
 	row := pointerItem(buildSub(a.BuildID, artifactNamePrefix+a.Name), a.ID)
 	row.Rev = rev
-	return table.PutOp(row, cond), nil
+	return table.PutOp(row, cond)
 }
 
 // Artifact implements build.ArtifactStore: one read, two by name.
@@ -192,8 +233,10 @@ func (s *Store) renameOps(ctx context.Context, old, a *build.Artifact) ([]table.
 	return append(ops, claim), err
 }
 
+// artifactName returns the name that leads to a: a deleted one has none, nor has
+// one that was superseded.
 func artifactName(a *build.Artifact) string {
-	if a.DeletedAt != nil {
+	if a.DeletedAt != nil || a.SupersededAt != nil {
 		return ""
 	}
 	return a.Name

@@ -257,20 +257,25 @@ func TestACIReportsAFailureItself(t *testing.T) {
 	o.hook("not json", "").want(401)
 	good := outbound.Sign("shared", o.clock(), []byte(body))
 	o.hook(body, good).want(200).has("build_id", id, "status", "failed", "current_state", 30, "failure_class", "transient", "attempt", 1)
-	o.hook(body, good).want(401).says("used before")
-	o.pass(4 * time.Minute)
-	o.hook(body, good).want(401).says("used before")
-	o.pass(2 * time.Minute)
+	o.hook(body, good).want(200).has("known", true, "revision", 3)
+	o.report(time.Minute, id, 30, "in_progress")
+	o.hook(body, good).want(200).has("known", true, "status", "in_progress", "attempt", 2)
+	o.hook(body, outbound.Sign("shared", o.clock(), []byte(body))).want(200).has("known", true, "status", "in_progress")
+	nobody := `{"build_id":"2024.02.001","failure_reason":"RequestLimitExceeded"}`
+	once := outbound.Sign("shared", o.clock(), []byte(nobody))
+	o.hook(nobody, once).want(200).has("known", false, "status", "failed", "attempt", 2)
+	o.hook(nobody, once).want(401).says("used before")
+	o.pass(6 * time.Minute)
 	o.hook(body, good).want(401).says("too old")
 	var failures []map[string]any
-	if err := json.Unmarshal([]byte(o.call("GET /builds/"+id+"/failures read", "").want(200).text), &failures); err != nil || len(failures) != 1 {
+	if err := json.Unmarshal([]byte(o.call("GET /builds/"+id+"/failures read", "").want(200).text), &failures); err != nil || len(failures) != 2 {
 		t.Fatalf("%v %v", failures, err)
 	}
 	if f := failures[0]; f["component"] != "jenkins" || f["error_message"] != "RequestLimitExceeded" || f["state_code"] != 30.0 {
 		t.Errorf("%v", f)
 	}
 	o.call("GET /builds/"+id+"/history read", "").says(`"actor":"webhook"`)
-	o.hook(body, outbound.Sign("old", o.clock(), []byte(body))).want(200) // the secret that is being replaced
+	o.hook(body, outbound.Sign("old", o.clock(), []byte(body))).want(200).has("known", true) // the secret that is being replaced
 }
 
 func TestASignedWebhookThatMakesNoSenseIsRefused(t *testing.T) {

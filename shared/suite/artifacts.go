@@ -15,6 +15,8 @@ var artifactTests = []test{
 	{"a new one has every field and is found by id and name", newArtifact},
 	{"the checksum is taken with and without its algorithm", checksums},
 	{"a name is unique in its build and free after deletion", artifactNames},
+	{"what a later attempt makes again supersedes what was there", remadeArtifact},
+	{"path, checksum and size are changed together", replacedArtifact},
 	{"lists filter by state, type and flags, by state and age, in pages", listArtifacts},
 	{"PATCH changes what it may", patchArtifact},
 	{"a deleted one is gone and can be restored", deleteArtifact},
@@ -82,6 +84,54 @@ func artifactNames(t *testing.T, s *session) {
 	s.dev.post(t, other, artifact("one", 5)).is(http.StatusCreated)
 }
 
+func remadeArtifact(t *testing.T, s *session) {
+	at := "/builds/" + s.newBuild(t, nil)
+	made := func(path string) obj {
+		return with(artifact("after-10", 10), obj{"artifact_path": path, "checksum": sum})
+	}
+	s.dev.post(t, at+"/state", obj{"state_code": 10, "status": "completed"}).is(http.StatusOK)
+	first := s.dev.post(t, at+"/artifacts", made("s3://b/1")).is(http.StatusCreated).id()
+	if again := s.dev.post(t, at+"/artifacts", made("s3://b/1")).is(http.StatusCreated).id(); again != first {
+		t.Errorf("the same artifact came twice and has the ids %s and %s", first, again)
+	}
+	s.dev.post(t, at+"/artifacts", made("s3://b/2")).refused(http.StatusConflict, problem.Conflict, first)
+	s.dev.post(t, at+"/failure", obj{"state_code": 15, "error_message": "runner lost"}).is(http.StatusOK)
+	s.dev.post(t, at+"/state", obj{"state_code": 10, "status": "completed"}).is(http.StatusOK).has(obj{"attempt": 2})
+	second := s.dev.post(t, at+"/artifacts", made("s3://b/2")).is(http.StatusCreated).has(obj{"attempt": 2, "superseded_at": nil}).id()
+	s.reader.get(t, at+"/artifacts/"+first).is(http.StatusOK).has(obj{"artifact_path": "s3://b/1", "superseded_by": second})
+	s.reader.get(t, at+"/artifacts/after-10").is(http.StatusOK).has(obj{"id": second})
+	for query, want := range map[string]int{"": 1, "?include_deactivated=true": 2} {
+		if got := s.reader.get(t, at+"/artifacts"+query).list(); len(got) != want {
+			t.Errorf("artifacts%s lists %d, want %d", query, len(got), want)
+		}
+	}
+	s.dev.post(t, at+"/artifacts/"+second+"/revoke", obj{"reason": "half of it is missing"}).is(http.StatusOK)
+	third := s.dev.post(t, at+"/artifacts", made("s3://b/3")).is(http.StatusCreated).id()
+	s.dev.post(t, at+"/failure", obj{"state_code": 15, "error_message": "runner lost"}).is(http.StatusOK)
+	restore := s.reader.get(t, at+"/resume-plan").is(http.StatusOK).obj()["restore"].([]any)
+	if len(restore) != 1 || restore[0].(obj)["artifact_id"] != third {
+		t.Errorf("the plan restores %v, want %s alone", restore, third)
+	}
+	if kinds := s.acts(t, at); len(slices.DeleteFunc(kinds, func(k string) bool { return k != "artifact" })) != 3 {
+		t.Errorf("the history says %v", s.acts(t, at))
+	}
+}
+
+func replacedArtifact(t *testing.T, s *session) {
+	at := "/builds/" + s.newBuild(t, nil) + "/artifacts"
+	at += "/" + s.dev.post(t, at, with(artifact("x", 5), obj{"checksum": sum, "size_bytes": 1})).is(http.StatusCreated).id()
+	other := strings.Repeat("ab", 32)
+	for missing, body := range map[string]obj{
+		"checksum": {"artifact_path": "s3://b/2"}, "size_bytes": {"artifact_path": "s3://b/2", "checksum": other}, "artifact_path": {"checksum": other, "size_bytes": 2},
+	} {
+		s.dev.patch(t, at, body).invalid(missing)
+	}
+	s.dev.patch(t, at, obj{"artifact_path": "s3://b/2", "checksum": "no hex", "size_bytes": 2}).invalid("checksum")
+	s.dev.get(t, at).has(obj{"artifact_path": "s3://bucket/x", "checksum": sum, "size_bytes": 1})
+	s.dev.patch(t, at, obj{"artifact_path": "s3://b/2", "checksum": "sha256:" + other, "size_bytes": 2}).is(http.StatusOK).has(obj{"artifact_path": "s3://b/2", "checksum": other, "size_bytes": 2})
+	s.dev.patch(t, at, obj{"artifact_path": "s3://b/3", "checksum": nil, "size_bytes": nil}).is(http.StatusOK).has(obj{"artifact_path": "s3://b/3", "checksum": nil, "size_bytes": nil})
+}
+
 func listArtifacts(t *testing.T, s *session) {
 	at := "/builds/" + s.newBuild(t, nil) + "/artifacts"
 	for _, a := range []struct {
@@ -114,9 +164,9 @@ func patchArtifact(t *testing.T, s *session) {
 	at := "/builds/" + s.newBuild(t, nil) + "/artifacts"
 	a := s.dev.post(t, at, with(artifact("x", 5), obj{"checksum": sum, "size_bytes": 1, "metadata": obj{"a": 1, "b": 2}, "expires_at": "2099-01-01T00:00:00Z"})).is(http.StatusCreated)
 	at += "/" + a.id()
-	r := s.dev.patch(t, at, obj{"artifact_name": "y", "artifact_type": "ami", "artifact_path": "p", "is_resumable": false, "is_final": true, "metadata": obj{"c": 3}}).is(http.StatusOK).
-		has(obj{"artifact_name": "y", "artifact_type": "ami", "artifact_path": "p", "is_resumable": false, "is_final": true, "metadata": obj{"c": 3}, "checksum": sum, "size_bytes": 1})
-	s.dev.patch(t, at, obj{"checksum": "x", "size_bytes": 7, "storage_backend": "z", "state_code": 50, "id": "other"}).is(http.StatusOK).has(obj{"checksum": sum, "size_bytes": 1, "storage_backend": "s3", "state_code": 5, "id": a.id()})
+	r := s.dev.patch(t, at, obj{"artifact_name": "y", "artifact_type": "ami", "is_resumable": false, "is_final": true, "metadata": obj{"c": 3}}).is(http.StatusOK).
+		has(obj{"artifact_name": "y", "artifact_type": "ami", "artifact_path": "s3://bucket/x", "is_resumable": false, "is_final": true, "metadata": obj{"c": 3}, "checksum": sum, "size_bytes": 1})
+	s.dev.patch(t, at, obj{"storage_backend": "z", "state_code": 50, "id": "other"}).is(http.StatusOK).has(obj{"checksum": sum, "size_bytes": 1, "storage_backend": "s3", "state_code": 5, "id": a.id()})
 	s.dev.patch(t, at, obj{"metadata": nil, "expires_at": nil, "artifact_name": nil, "is_final": nil}).is(http.StatusOK).has(obj{"metadata": nil, "expires_at": nil, "artifact_name": "y", "is_final": true})
 	s.dev.patch(t, at, obj{"is_final": false}, "If-Match", r.etag()).refused(http.StatusPreconditionFailed, problem.PreconditionFailed)
 	s.dev.patch(t, at, obj{"is_final": false}, "If-Match", s.dev.get(t, at).etag()).is(http.StatusOK)

@@ -73,6 +73,17 @@ func attach(t *testing.T, s *session) {
 	s.dev.post(t, "/builds", body).refused(http.StatusConflict, problem.Conflict, first)
 	s.dev.post(t, "/builds?attach=true", body).is(http.StatusOK).has(obj{"id": first}).keys(buildKeys)
 	s.dev.post(t, "/builds?attach=true", obj{"build_id": body["build_number"], "platform": "AWS Commercial"}).is(http.StatusOK).has(obj{"id": first})
+	s.dev.post(t, "/builds/"+first+"/state", obj{"state_code": 5, "status": "failed"}).is(http.StatusOK)
+	s.dev.post(t, "/builds?attach=true", body).is(http.StatusOK).has(obj{"id": first, "status": "failed"})
+	for reason, end := range map[problem.Kind]func(at string) *reply{
+		problem.BuildCompleted: func(at string) *reply { return s.dev.post(t, at+"/state", obj{"state_code": 100}) },
+		problem.BuildCancelled: func(at string) *reply { return s.dev.post(t, at+"/cancel", nil) },
+	} {
+		ended := obj{"build_number": unique("attach")}
+		b := s.dev.post(t, "/builds?attach=true", ended).is(http.StatusCreated).id()
+		end("/builds/" + b).is(http.StatusOK)
+		s.dev.post(t, "/builds?attach=true", ended).refused(http.StatusConflict, reason, b)
+	}
 	s.dev.post(t, "/builds?attach=true", with(body, obj{"platform_id": "azure"})).refused(http.StatusConflict, problem.Conflict, first, "azure")
 	s.dev.post(t, "/builds?attach=true", with(body, obj{"project_id": "default"})).refused(http.StatusConflict, problem.Conflict, first)
 	s.dev.post(t, "/builds?attach=true", with(body, obj{"build_number": unique("attach")})).is(http.StatusCreated)
@@ -511,6 +522,8 @@ func cancelling(t *testing.T, s *session) {
 
 var failureTests = []test{
 	{"a failure has a class, and is resolved when its state is completed", failures},
+	{"a build that fails in any other way has a failure, too", otherFailures},
+	{"a failure is resolved once a later attempt is past its state", resolvedFailures},
 	{"what is no failure is refused and names the field", badFailures},
 }
 
@@ -524,7 +537,7 @@ func failures(t *testing.T, s *session) {
 	s.dev.get(t, at).has(obj{"failure_class": "quota", "failed_state": 30})
 	s.dev.post(t, at+"/state", obj{"state_code": 30, "status": "completed"}).is(http.StatusOK)
 	rows := s.reader.get(t, at+"/failures").is(http.StatusOK).list()
-	if got := numbers(rows, "state_code"); got != "[25 30]" || lacks(rows[0], failureKeys) != "" || rows[0]["resolved"] != false || rows[1]["resolved"] != true || rows[1]["resolved_at"] == nil {
+	if got := numbers(rows, "state_code"); got != "[25 30]" || lacks(rows[0], failureKeys) != "" || rows[0]["resolved"] != true || rows[1]["resolved"] != true || rows[1]["resolved_at"] == nil {
 		t.Errorf("failures: %v", rows)
 	}
 	if got := numbers(s.reader.walk(t, at+"/failures?limit=1"), "state_code"); got != "[25 30]" {
@@ -539,6 +552,51 @@ func failures(t *testing.T, s *session) {
 			}
 		}
 	}
+}
+
+func otherFailures(t *testing.T, s *session) {
+	for name, fail := range map[string]func(at string) *reply{
+		"a report": func(at string) *reply {
+			return s.dev.post(t, at+"/state", obj{"state_code": 45, "status": "failed", "message": "connection timed out"})
+		},
+		"PUT": func(at string) *reply {
+			return s.dev.put(t, at, obj{"current_state": 45, "status": "failed", "message": "connection timed out"})
+		},
+		"cancelled without wish": func(at string) *reply {
+			return s.dev.post(t, at+"/state", obj{"state_code": 45, "status": "cancelled", "message": "connection timed out"})
+		},
+	} {
+		at := "/builds/" + s.newBuild(t, nil)
+		fail(at).is(http.StatusOK)
+		s.dev.get(t, at).has(obj{"status": "failed", "failed_state": 45, "failure_class": "transient"})
+		rows := s.reader.get(t, at+"/failures").is(http.StatusOK).list()
+		if len(rows) != 1 || lacks(rows[0], failureKeys) != "" || differs(obj{"state_code": 45, "failure_class": "transient", "error_message": "connection timed out", "attempt": 1, "resolved": false}, rows[0]) != "" {
+			t.Errorf("failed by %s: %v", name, rows)
+		}
+		if interrupted := rows[0]["failure_type"] == "interrupted"; interrupted != (name == "cancelled without wish") {
+			t.Errorf("failed by %s: type %v", name, rows[0]["failure_type"])
+		}
+	}
+}
+
+func resolvedFailures(t *testing.T, s *session) {
+	at := "/builds/" + s.newBuild(t, nil)
+	s.dev.post(t, at+"/state", obj{"state_code": 40}).is(http.StatusOK)
+	s.dev.post(t, at+"/failure", obj{"state_code": 45, "error_message": "x"}).is(http.StatusOK)
+	resolved := func(want bool) {
+		t.Helper()
+		row := s.reader.get(t, at+"/failures").list()[0]
+		if row["resolved"] != want || (row["resolved_at"] != nil) != want || (row["resolution_notes"] != nil) != want {
+			t.Errorf("resolved %v at %v: %v, want %v", row["resolved"], row["resolved_at"], row["resolution_notes"], want)
+		}
+	}
+	resolved(false)
+	s.dev.post(t, at+"/state", obj{"state_code": 40}).is(http.StatusOK)
+	resolved(false)
+	s.dev.post(t, at+"/state", obj{"state_code": 45}).is(http.StatusOK)
+	resolved(false)
+	s.dev.post(t, at+"/state", obj{"state_code": 60}).is(http.StatusOK)
+	resolved(true)
 }
 
 func badFailures(t *testing.T, s *session) {

@@ -10,6 +10,7 @@ import (
 
 var raceTests = []test{
 	{"of many that make the same at once, one does and the others are told so", sameAtOnce},
+	{"an artifact that is registered often at once is there once", artifactAtOnce},
 	{"of many that attach to a number at once, one makes the build", attachAtOnce},
 	{"of many that change one revision at once, one does", matchAtOnce},
 	{"parallel changes of one project's state codes are all there", codesAtOnce},
@@ -38,10 +39,10 @@ func statuses(rs []*reply) map[int]int {
 const racers = 6
 
 func sameAtOnce(t *testing.T, s *session) {
-	b, p := s.newBuild(t, nil), s.newProject(t)
+	p := s.newProject(t)
 	u := unique("same")
 	for path, body := range map[string]obj{
-		"/builds": {"build_number": u}, "/builds/" + b + "/artifacts": artifact(u, 5), "/projects/" + p + "/state-codes": {"state_code": 40, "name": u},
+		"/builds": {"build_number": u}, "/projects/" + p + "/state-codes": {"state_code": 40, "name": u},
 		"/projects/" + p + "/resumable-states": {"state_code": 40}, "/users": {"username": u, "email": u + "@example.com", "password": s.newSecret()},
 		"/platforms": nouns[0].make(u), "/os-versions": nouns[1].make(u), "/image-types": nouns[2].make(u), "/cloud-providers": dated(u), "/projects": {"name": u},
 	} {
@@ -61,6 +62,17 @@ func sameAtOnce(t *testing.T, s *session) {
 				r.refused(http.StatusConflict, problem.Conflict, made)
 			}
 		}
+	}
+}
+
+func artifactAtOnce(t *testing.T, s *session) {
+	at := "/builds/" + s.newBuild(t, nil) + "/artifacts"
+	ids := map[string]bool{}
+	for _, r := range atOnce(racers, func(int) *reply { return s.dev.post(t, at, artifact("one", 5)) }) {
+		ids[r.is(http.StatusCreated).id()] = true
+	}
+	if len(ids) != 1 || len(s.dev.get(t, at+"?include_deactivated=true").list()) != 1 {
+		t.Errorf("one artifact that was registered %d times at once has the ids %v", racers, ids)
 	}
 }
 

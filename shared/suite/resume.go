@@ -56,7 +56,7 @@ func resumeContext(t *testing.T, s *session) {
 		t.Errorf("artifacts of the context: %v", artifacts)
 	}
 	s.dev.post(t, at+"/state", obj{"state_code": 15, "status": "completed"}).is(http.StatusOK)
-	s.reader.get(t, at+"/resume-context").is(http.StatusOK).has(obj{"failed_state": nil, "last_successful_state": 15, "resume_from_state": 15, "attempt": 2})
+	s.reader.get(t, at+"/resume-context").is(http.StatusOK).has(obj{"failed_state": nil, "last_successful_state": 15, "resume_from_state": 16, "attempt": 2})
 	fresh := "/builds/" + s.newBuild(t, nil)
 	s.reader.get(t, fresh+"/resume-context").is(http.StatusOK).has(obj{"current_state": 0, "last_successful_state": nil, "failed_state": nil, "resume_from_state": 0, "artifacts": []any{}, "variables": obj{}})
 	zero := "/builds/" + s.newBuild(t, nil)

@@ -19,7 +19,7 @@ type Service struct {
 }
 
 const doc = "Signed: Bldst-Signature: t=UNIX,v1=HEX, where HEX is the HMAC-SHA256 of \"UNIX.BODY\" under WEBHOOK_SECRET. " +
-	"A signature is good for five minutes and for one request."
+	"A signature is good for five minutes and for one request. The failure of one job, attempt and state counts once, however often it is sent."
 
 var (
 	exampleIn = map[string]any{"event": "build.failed", "build_id": "0193b5a0-7c1e-7a52-9d5c-3f2f6a1b2c3d", "current_state": 35, "last_successful_state": 30,
@@ -48,6 +48,7 @@ type WebhookAnswer struct {
 	FailureClass build.Class  `json:"failure_class"`
 	Attempt      int          `json:"attempt"`
 	Revision     int64        `json:"revision"`
+	Known        bool         `json:"known" doc:"The failure was told before; this changed nothing."`
 }
 
 // failed looks at nothing of the body before its signature.
@@ -64,12 +65,15 @@ func (s *Service) failed(ctx context.Context, in *failedIn) (*api.Object[Webhook
 	if err != nil {
 		return nil, err
 	}
-	ctx = auth.WithRequest(ctx, &auth.Request{ID: auth.RequestOf(ctx).ID, Caller: &auth.Caller{Username: "webhook", Credential: "webhook"}, Claim: f.claim()})
-	b, _, err := s.Store.ChangeSigned(ctx, f.BuildID, signature, func(b *build.Build, rules build.Rules, now time.Time) (build.Entry, error) {
+	ctx = auth.WithRequest(ctx, &auth.Request{ID: auth.RequestOf(ctx).ID, Caller: &auth.Caller{Username: "webhook", Credential: "webhook"}})
+	b, entry, err := s.Store.ChangeSigned(ctx, f.BuildID, signature, f.identity(in.RawBody), func(b *build.Build, rules build.Rules, now time.Time) (build.Entry, error) {
+		if err := b.Fence(f.claim(), now); err != nil {
+			return build.Entry{}, err
+		}
 		return b.Fail(f.failure(), rules, now)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return api.Rev(b.Rev, WebhookAnswer{BuildID: b.ID, CurrentState: b.Current, Status: b.Status, FailureClass: b.FailureClass, Attempt: b.Attempt, Revision: b.Rev}), nil
+	return api.Rev(b.Rev, WebhookAnswer{BuildID: b.ID, CurrentState: b.Current, Status: b.Status, FailureClass: b.FailureClass, Attempt: b.Attempt, Revision: b.Rev, Known: entry.Seq == 0}), nil
 }

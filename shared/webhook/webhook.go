@@ -3,8 +3,13 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -77,6 +82,31 @@ func (f Failure) failure() build.FailureIn {
 		FailureClass: string(f.Class), Component: f.Metadata.Platform, ErrorDetails: details, Attempt: f.Attempt}
 }
 
+// identity tells f from other failures, however often and with whatever signature
+// it is sent: the job, the attempt and the state. A body that names no job is
+// known by its bytes, if it says when it happened. "" for neither.
+func (f Failure) identity(body []byte) string {
+	m, attempt := f.Metadata, ""
+	if f.Attempt != nil {
+		attempt = strconv.Itoa(*f.Attempt)
+	}
+	number := ""
+	if m.BuildNumber != nil {
+		number = fmt.Sprint(m.BuildNumber)
+	}
+	state, _ := json.Marshal(f.CurrentState) // a number or a word
+	parts := [][]byte{[]byte(m.Platform), []byte(m.Job), []byte(number), []byte(attempt), state}
+	switch {
+	case m.Job != "" && number != "":
+	case f.Timestamp != nil:
+		parts = [][]byte{body}
+	default:
+		return ""
+	}
+	sum := sha256.Sum256(bytes.Join(parts, []byte{0}))
+	return hex.EncodeToString(sum[:])
+}
+
 // claim returns the attempt that f belongs to.
 func (f Failure) claim() auth.Claim {
 	if f.Attempt == nil {
@@ -88,9 +118,10 @@ func (f Failure) claim() auth.Claim {
 // A Store records failures.
 type Store interface {
 	// ChangeSigned is build.Store.ChangeBuild for a request with this
-	// signature. A second one with the same signature is Unauthorized, in the
-	// ten minutes in which it would still be fresh.
-	ChangeSigned(ctx context.Context, ref, signature string, f build.Change) (*build.Build, build.Entry, error)
+	// signature. What has the identity of an earlier one ("" for none) changes
+	// nothing: then the entry is empty. A second one with the same signature is
+	// Unauthorized, in the ten minutes in which it would still be fresh.
+	ChangeSigned(ctx context.Context, ref, signature, identity string, f build.Change) (*build.Build, build.Entry, error)
 }
 
 // verify checks the signature under any of the secrets: there are two while one
