@@ -47,7 +47,7 @@ func main() {
 
 // local runs the whole system on this machine until ctx ends.
 func local(ctx context.Context, o cmd.LocalOptions) error {
-	return localstack.Run(ctx, localstack.RunOptions{Port: o.Port, Data: o.Data, Env: os.LookupEnv, Stdout: os.Stdout, Stderr: os.Stderr})
+	return localstack.Run(ctx, localstack.RunOptions{Port: o.Port, Data: o.Data, Hosts: o.Hosts, Quiet: o.Quiet, Env: os.LookupEnv, Stdout: os.Stdout, Stderr: os.Stderr})
 }
 
 // bootstrap stores what every stage begins with, and makes the first key of a

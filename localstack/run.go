@@ -16,6 +16,8 @@ import (
 type RunOptions struct {
 	// Required.
 	Port   int                         // 0 is a free one
+	Hosts  []string                    // see Options.Hosts
+	Quiet  bool                        // no line for every request
 	Data   string                      // "" is a temporary folder, removed at the end
 	Env    func(string) (string, bool) // e.g. os.LookupEnv: LOG_LEVEL, ALLOWED_ORIGINS, JWT_KEYS
 	Stdout io.Writer                   // where the API is, and the development keys, once
@@ -57,17 +59,24 @@ func Run(ctx context.Context, o RunOptions) error {
 }
 
 // stack returns the options of the stack that o and its environment ask for.
-// The log is quiet unless LOG_LEVEL says otherwise: a line for every request
-// would bury what a person at a terminal wants to see.
+// Unless LOG_LEVEL asks for the log of the functions, a person at a terminal
+// gets a line for every request, and what goes wrong.
 func (o *RunOptions) stack() (Options, error) {
 	c, err := config.Read(o.Env)
 	if err != nil {
 		return Options{}, err
 	}
+	var lines io.Writer
 	if _, set := o.Env("LOG_LEVEL"); !set {
 		c.LogLevel = slog.LevelWarn
+		if !o.Quiet {
+			lines = o.Stderr
+		}
 	}
-	so := Options{Port: o.Port, Data: o.Data, Origins: c.Origins, Webhooks: c.Webhooks, CI: config.CI(o.Env),
+	if _, set := o.Env("ALLOWED_ORIGINS"); !set {
+		c.Origins = nil // those of this machine
+	}
+	so := Options{Port: o.Port, Data: o.Data, Hosts: o.Hosts, Origins: c.Origins, Access: lines, Webhooks: c.Webhooks, CI: config.CI(o.Env),
 		Log: slog.New(slog.NewJSONHandler(o.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))}
 	if len(c.Signer.Keys) > 0 {
 		so.Signer = &c.Signer

@@ -10,16 +10,20 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
 
 	"bldst/localstack/clock"
+	"bldst/localstack/datafile"
 	"bldst/localstack/gateway"
 	"bldst/localstack/meter"
 	"bldst/localstack/table"
@@ -44,12 +48,17 @@ type Options struct {
 	Port    int          // on localhost; 0 is a free one, see Stack.URL
 	Empty   bool         // do not seed the development data
 	Signer  *auth.Signer // default: a key kept in the folder
-	Origins []string     // CORS; default "*"
+	Hosts   []string     // names and addresses it is called by beside localhost; addresses are listened on
+	Origins []string     // CORS, see api.Origins; those of this machine and of Hosts always may
+	Access  io.Writer    // a line for every request; nil is none
 	Log     *slog.Logger // default: discarded
 	Clock   clock.Clock  // default: clock.Real
 	// IndexLag makes the indexes of the table lag, as those of DynamoDB may;
 	// for tests.
 	IndexLag func() time.Duration
+	// BeforeCommit makes a commit of the table fail as a broken disk does; for
+	// tests.
+	BeforeCommit func() error
 	// Guard returns the table as a function is given it; for tests.
 	Guard func(function string, t port.Table) port.Table
 	// Meter counts what AWS would bill; nil counts nothing.
@@ -81,6 +90,22 @@ type Stack struct {
 // DataFile is the table in the data folder.
 const DataFile = "bldst.db"
 
+// whole refuses a folder whose table is gone while what belongs to it is there:
+// to begin anew beside it would lose everything without a word.
+func whole(folder string) error {
+	main := filepath.Join(folder, DataFile)
+	if !datafile.Empty(main) {
+		return nil
+	}
+	for _, name := range []string{statesFile, busFile} {
+		if other := filepath.Join(folder, name); !datafile.Empty(other) {
+			return fmt.Errorf("%w: %s is missing or empty, and %s belongs to it; restore the folder from a copy, or move it away to begin anew",
+				table.ErrDamaged, main, other)
+		}
+	}
+	return nil
+}
+
 // deadFile holds the changes that relay refused, one JSON document a line.
 const deadFile = "dead-letters.jsonl"
 
@@ -88,7 +113,10 @@ const deadFile = "dead-letters.jsonl"
 // line what to do.
 func Start(ctx context.Context, o Options) (*Stack, error) {
 	o = o.withDefaults()
-	listeners, err := listen(o.Port)
+	if err := whole(o.Data); err != nil {
+		return nil, err
+	}
+	listeners, err := listen(o.Port, o.Hosts)
 	if err != nil {
 		return nil, err
 	}
@@ -103,9 +131,7 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Origins == nil {
-		o.Origins = []string{"*"}
-	}
+	o.Origins = append(originsOf(o.Hosts), o.Origins...)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -123,7 +149,7 @@ func (o Options) withDefaults() Options {
 
 func (s *Stack) start(ctx context.Context) error {
 	var err error
-	if s.Table, err = table.Open(filepath.Join(s.o.Data, DataFile), table.Options{Feed: true, Now: s.o.Clock.Now, IndexLag: s.o.IndexLag}); err != nil {
+	if s.Table, err = table.Open(filepath.Join(s.o.Data, DataFile), table.Options{Feed: true, Now: s.o.Clock.Now, IndexLag: s.o.IndexLag, BeforeCommit: s.o.BeforeCommit}); err != nil {
 		return err
 	}
 	if s.o.Signer == nil {
@@ -143,18 +169,36 @@ func (s *Stack) start(ctx context.Context) error {
 	if s.driver, err = newDriver(s.URL, s.o, s.ports); err != nil {
 		return err
 	}
-	s.serve(s.driver.route(s.traffic.counted(g)))
+	s.serve(s.guarded(s.driver.route(s.traffic.counted(g))))
 	return s.startPump()
+}
+
+// guarded returns h behind the guard and the log of requests.
+func (s *Stack) guarded(h http.Handler) http.Handler {
+	h = &guard{hosts: s.o.Hosts, origins: s.o.Origins, newID: s.o.NewID, next: h}
+	if s.o.Access != nil {
+		h = &accessLog{next: h, out: s.o.Access, now: s.o.Clock.Now}
+	}
+	return h
 }
 
 // ports are what the function is given.
 func (s *Stack) ports(function string) wire.Ports {
-	p := wire.Ports{Table: s.o.Meter.Table(s.Table), Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID, Origins: s.o.Origins, Development: true,
+	p := wire.Ports{Table: s.o.Meter.Table(s.Table), Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID, Origins: s.o.Origins, Development: true, Writable: s.writable,
 		Outbound: outbound.Allow{Loopback: true, Plain: true}, Webhooks: s.o.Webhooks, CI: s.o.CI}
 	if s.o.Guard != nil {
 		p.Table = s.o.Guard(function, p.Table)
 	}
 	return p
+}
+
+// writable reports why what a function or the state machine writes is not
+// stored at the moment.
+func (s *Stack) writable(ctx context.Context) error {
+	if err := s.Table.Writable(ctx); err != nil {
+		return err
+	}
+	return s.driver.engine.Writable()
 }
 
 // Functions returns the handlers of the functions with routes, each on its
@@ -253,22 +297,41 @@ func (s *Stack) closeTable() error {
 	return s.Table.Close()
 }
 
-// listen takes the port on both addresses of localhost.
-func listen(p int) ([]net.Listener, error) {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p))
-	if err != nil {
-		return nil, listenError(p, err)
+// listen takes the port on both addresses of localhost, and on the other
+// addresses among hosts; on all there are when one of them means all.
+func listen(p int, hosts []string) ([]net.Listener, error) {
+	var out []net.Listener
+	for i, address := range addresses(hosts) {
+		l, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(p)))
+		switch {
+		case err == nil:
+			out, p = append(out, l), portOf(l)
+		case i > 0 && address == loopback6 && !errors.Is(err, syscall.EADDRINUSE): // this machine has no IPv6
+		default:
+			for _, l := range out {
+				_ = l.Close()
+			}
+			return nil, listenError(p, err)
+		}
 	}
-	l6, err := net.Listen("tcp", fmt.Sprintf("[::1]:%d", portOf(l)))
-	switch {
-	case err == nil:
-		return []net.Listener{l, l6}, nil
-	case errors.Is(err, syscall.EADDRINUSE):
-		_ = l.Close()
-		return nil, listenError(portOf(l), err)
-	default:
-		return []net.Listener{l}, nil // this machine has no IPv6
+	return out, nil
+}
+
+const loopback4, loopback6 = "127.0.0.1", "::1"
+
+func addresses(hosts []string) []string {
+	out := []string{loopback4, loopback6}
+	for _, h := range hosts {
+		ip := net.ParseIP(h)
+		switch {
+		case ip == nil:
+		case ip.IsUnspecified():
+			return []string{""}
+		case !slices.Contains(out, ip.String()):
+			out = append(out, ip.String())
+		}
 	}
+	return out
 }
 
 func portOf(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
@@ -277,6 +340,10 @@ func listenError(p int, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("port %d is in use by another program; stop it or choose another port, such as --port %d (make run PORT=%d)", p, other(p), other(p))
+	case p < 0 || p > 65535:
+		return fmt.Errorf("port %d does not exist; choose one from 1 to 65535, or 0 for a free one", p)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fmt.Errorf("an address given with --host is none of this machine: %w", err)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("port %d may not be used without privileges; choose one above 1023, such as --port 8080", p)
 	default:

@@ -181,6 +181,10 @@ func TestStartSaysWhatToDo(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(bad, "jwt.key"), []byte("short"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	orphan := t.TempDir()
+	if err := os.WriteFile(filepath.Join(orphan, "states.db"), []byte("full"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		o    localstack.Options
 		says []string
@@ -189,7 +193,9 @@ func TestStartSaysWhatToDo(t *testing.T) {
 		"a folder in use":              {localstack.Options{Data: used}, []string{"in use by another process", "choose another folder"}},
 		"a folder that cannot be made": {localstack.Options{Data: filepath.Join(file, "data")}, []string{"cannot be written", "choose another folder"}},
 		"a signing key that is no key": {localstack.Options{Data: bad}, []string{"jwt.key", "remove it"}},
-		"a port that there is not":     {localstack.Options{Data: t.TempDir(), Port: 70000}, []string{"port 70000"}},
+		"a port that there is not":     {localstack.Options{Data: t.TempDir(), Port: 70000}, []string{"port 70000", "1 to 65535"}},
+		"an address of others":         {localstack.Options{Data: t.TempDir(), Hosts: []string{"192.0.2.1"}}, []string{"--host", "192.0.2.1"}},
+		"a table that is gone":         {localstack.Options{Data: orphan}, []string{"bldst.db", "states.db belongs to it", "restore"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := localstack.Start(t.Context(), c.o)
@@ -218,7 +224,7 @@ func TestStopWaitsForRequestsInFlight(t *testing.T) {
 	}
 	defer conn.Close()
 	body := `{"name":"late","cloud_provider":"own"}`
-	fmt.Fprintf(conn, "POST /platforms HTTP/1.1\r\nHost: x\r\nX-API-Key: admin-key-99999\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(body))
+	fmt.Fprintf(conn, "POST /platforms HTTP/1.1\r\nHost: localhost\r\nX-API-Key: admin-key-99999\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(body))
 	in := bufio.NewReader(conn)
 	if line, err := in.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
 		t.Fatalf("%q, error %v: the request is not being served", line, err)

@@ -22,7 +22,7 @@ func suiteOn(t *testing.T, o localstack.Options) {
 	var log output
 	var tables guards
 	o.Log = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	o.Signer, o.Guard = testSigner, tables.of
+	o.Signer, o.Guard, o.Origins = testSigner, tables.of, []string{"*"}
 	suite.Run(t, func(t *testing.T) suite.Stack {
 		return suite.Stack{URL: start(t, o).URL, Log: log.String, Signer: o.Signer}
 	})

@@ -4,6 +4,7 @@ package datafile
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,7 +18,8 @@ import (
 // enough for one that is just ending.
 const lockWait = 200 * time.Millisecond
 
-// Open opens the file at path, creating it and its folder as needed.
+// Open opens the file at path, creating it and its folder as needed. One that
+// was cut off or damaged is ErrDamaged.
 //
 // The list of free pages is not written with every commit, which would cost
 // more than what is committed once much was deleted, but by Close. After a
@@ -27,6 +29,22 @@ func Open(path string) (*bolt.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
+	if !Empty(path) {
+		if err := check(path); err != nil {
+			return nil, err
+		}
+	}
+	return open(path)
+}
+
+// open opens a file that was checked. What bbolt itself finds wrong with it, it
+// says by a panic.
+func open(path string) (db *bolt.DB, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			db, err = nil, damaged(path, fmt.Errorf("%v", v))
+		}
+	}()
 	return bolt.Open(path, 0o600, &bolt.Options{
 		Timeout:         lockWait,
 		FreelistType:    bolt.FreelistMapType,

@@ -7,10 +7,9 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -24,11 +23,8 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 )
 
-// Limits of API Gateway.
-const (
-	MaxBody = 10 << 20         // bytes of a request
-	Timeout = 29 * time.Second // of a function
-)
+// Timeout is how long API Gateway waits for a function.
+const Timeout = 29 * time.Second
 
 // Options of New. The zero value is good.
 type Options struct {
@@ -44,6 +40,7 @@ type Gateway struct {
 	o        Options
 	router   *manifest.Router
 	handlers map[string]lambda.Handler
+	bodies   *bodies
 }
 
 // New returns a gateway to handlers, by the names of their functions. It fails
@@ -69,7 +66,7 @@ func New(handlers map[string]lambda.Handler, o Options) (*Gateway, error) {
 			return nil, fmt.Errorf("function %s of the manifest has no handler; add it to the functions of the host", f.Name)
 		}
 	}
-	return &Gateway{o: o, router: manifest.NewRouter(o.Functions), handlers: handlers}, nil
+	return &Gateway{o: o, router: manifest.NewRouter(o.Functions), handlers: handlers, bodies: newBodies()}, nil
 }
 
 // ServeHTTP implements http.Handler.
@@ -85,10 +82,12 @@ func (g *Gateway) serve(w http.ResponseWriter, c *call) error {
 	if c.target == nil {
 		return problem.New(problem.NotFound, "No such path. See /docs for the list of paths.")
 	}
-	var err error
-	if c.body, err = readBody(w, c.r); err != nil {
+	body, release, err := g.bodies.read(w, c.r)
+	if err != nil {
 		return err
 	}
+	defer release()
+	c.body = string(body)
 	payload, err := g.invoke(c)
 	if err != nil {
 		return err
@@ -102,21 +101,6 @@ func (g *Gateway) serve(w http.ResponseWriter, c *call) error {
 		return fmt.Errorf("answer of %s: %w", c.target.Function, err)
 	}
 	return a.write(w)
-}
-
-// readBody returns the body, TooLarge beyond what API Gateway takes.
-func readBody(w http.ResponseWriter, r *http.Request) (string, error) {
-	if r.Body == nil || r.Body == http.NoBody {
-		return "", nil
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return "", problem.New(problem.TooLarge, "The body is larger than %d bytes; store large data elsewhere and send its address.", MaxBody)
-	}
-	if err != nil {
-		return "", problem.New(problem.Refused, "The body could not be read; send it again.")
-	}
-	return string(body), nil
 }
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
@@ -200,13 +184,21 @@ func (a *answer) write(w http.ResponseWriter) error {
 // refuse answers what no function was asked, or none could answer. API Gateway
 // itself would say 502 and {"message": ...}; here the shape is the API's own.
 func (g *Gateway) refuse(w http.ResponseWriter, c *call, err error) {
-	p := problem.From(err)
-	if p.Kind == problem.Internal {
+	if problem.From(err).Kind == problem.Internal {
 		g.o.Log.Error("request", "request_id", c.id, "path", c.r.URL.Path, "cause", err.Error())
 	}
+	Refuse(w, c.id, err)
+}
+
+// Refuse answers the request id with err, in the shape of the API's errors.
+func Refuse(w http.ResponseWriter, id string, err error) {
+	p := problem.From(err)
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
-	h.Set("X-Request-Id", c.id)
+	h.Set("X-Request-Id", id)
+	if p.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.RetryAfter.Seconds()))))
+	}
 	w.WriteHeader(p.Kind.Status())
-	_ = json.NewEncoder(w).Encode(map[string]any{"detail": p.Detail, "code": p.Kind, "request_id": c.id})
+	_ = json.NewEncoder(w).Encode(map[string]any{"detail": p.Detail, "code": p.Kind, "request_id": id})
 }

@@ -121,7 +121,9 @@ func (e *Engine) commit(batch []*job) {
 		return
 	}
 	outcome := make([]error, len(batch))
-	if err := e.transact(batch, outcome); err != nil {
+	err := e.transact(batch, outcome)
+	e.broken.Store(err != nil)
+	if err != nil {
 		e.opt.Log.Error("state machines: the file cannot be written", "error", err)
 		for i := range outcome {
 			outcome[i] = fmt.Errorf("the file cannot be written: %w", err)

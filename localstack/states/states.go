@@ -38,6 +38,7 @@ import (
 	mathrand "math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -96,6 +97,7 @@ type Engine struct {
 	cancel   context.CancelFunc
 	dispatch *dispatcher
 	bell     chan struct{} // rings when there is something to tell
+	broken   atomic.Bool   // the last transaction was not stored
 
 	mu     sync.Mutex
 	timers timers
@@ -188,6 +190,15 @@ func (e *Engine) Close() error {
 		err = e.disk.close()
 	})
 	return err
+}
+
+// Writable reports why nothing can be stored: after a transaction that failed
+// it tries another one. It costs nothing while they succeed.
+func (e *Engine) Writable() error {
+	if !e.broken.Load() {
+		return nil
+	}
+	return e.submit(func(*txn) error { return nil })
 }
 
 func (e *Engine) closed() bool {

@@ -110,7 +110,9 @@ func (t *Table) transact(batch []*job, outcome []error) error {
 	if x.err != nil || !x.dirty {
 		return errors.Join(x.err, tx.Rollback())
 	}
-	if err := t.store(x); err != nil {
+	err = t.store(x)
+	t.broken.Store(err != nil)
+	if err != nil {
 		t.readers.again()
 		return errors.Join(err, ignoreClosed(tx.Rollback()))
 	}

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -37,6 +38,7 @@ var (
 	ErrInUse      = errors.New("data folder in use by another process")
 	ErrUnwritable = errors.New("data folder cannot be written")
 	ErrForeign    = errors.New("not a data file of this program")
+	ErrDamaged    = datafile.ErrDamaged
 )
 
 // Options of Open. The zero value is good for production without a feed.
@@ -59,7 +61,8 @@ type Table struct {
 	running sync.WaitGroup
 	feed    bell
 	readers consumers
-	lag     *lagging // nil unless Options.IndexLag
+	lag     *lagging    // nil unless Options.IndexLag
+	broken  atomic.Bool // the last commit was not stored
 }
 
 var (
@@ -69,7 +72,8 @@ var (
 
 // Open opens the file at path, creating it and its folder as needed. It
 // returns ErrInUse when another process has it open, ErrUnwritable when the
-// folder cannot be written, and ErrForeign when the file is something else.
+// folder cannot be written, ErrForeign when the file is something else, and
+// ErrDamaged when it was cut off or is not as it was written.
 // Opening takes milliseconds whatever the file holds, unless the last process
 // was killed; expired items are purged before the first write.
 func Open(path string, o Options) (*Table, error) {
@@ -114,6 +118,8 @@ func (t *Table) Close() error {
 func openError(path string, err error) error {
 	var pathErr *fs.PathError
 	switch {
+	case errors.Is(err, ErrDamaged):
+		return err
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return fmt.Errorf("%w: %s; stop that process or choose another folder", ErrInUse, path)
 	case errors.As(err, &pathErr):
@@ -171,6 +177,24 @@ func load(items *bolt.Bucket, k port.Key) (*port.Item, error) {
 		return nil, nil
 	}
 	return decodeItem(k, v)
+}
+
+// Writable reports why nothing can be stored: after a commit that failed it
+// tries another one, of nothing, so it says so as long as that is true and no
+// longer. It costs nothing while commits succeed.
+func (t *Table) Writable(ctx context.Context) error {
+	if !t.broken.Load() {
+		return nil
+	}
+	select {
+	case err := <-t.submit(func(x *txn) error {
+		x.dirty = true
+		return nil
+	}):
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // view runs f in a read transaction.

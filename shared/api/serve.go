@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"path"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -342,22 +341,6 @@ func (a *API) requestID(r *http.Request) string {
 		return a.o.NewID()
 	}
 	return s
-}
-
-func (a *API) cors(h http.Header, r *http.Request) {
-	origin := r.Header.Get("Origin")
-	if origin == "" || len(a.o.Origins) == 0 {
-		return
-	}
-	if !slices.Contains(a.o.Origins, "*") && !slices.Contains(a.o.Origins, origin) {
-		return
-	}
-	h.Set("Access-Control-Allow-Origin", origin)
-	h.Set("Access-Control-Allow-Credentials", "true")
-	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, If-Match, Prefer, X-API-Key, X-Build-Attempt, X-Request-Id")
-	h.Set("Access-Control-Expose-Headers", "ETag, Idempotent-Replayed, Link, Retry-After, Warning, X-Request-Id")
-	h.Add("Vary", "Origin")
 }
 
 // log writes the one line of a request. It never holds a credential, a query

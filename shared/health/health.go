@@ -4,7 +4,9 @@ package health
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"bldst/shared/auth"
@@ -26,6 +28,10 @@ type Service struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Started time.Time
+
+	// Writable reports why nothing can be stored; nil where Table would say so
+	// itself.
+	Writable func(ctx context.Context) error
 }
 
 // A Refusal is what answers of a service that is not ready carry in addition,
@@ -36,15 +42,36 @@ type Refusal struct {
 	RequestID string       `json:"request_id,omitempty"`
 }
 
-// check reads the table once.
+// check reads the table once, and asks whether what is written is stored: who
+// sends requests here must learn that they will be refused.
 func (s *Service) check(ctx context.Context) Refusal {
 	tight, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if err := s.Table.Ping(tight); err != nil {
-		s.Log.WarnContext(ctx, "the table cannot be read", "request_id", auth.RequestOf(ctx).ID, "cause", err.Error())
-		return Refusal{Detail: "The table cannot be read; try again later.", Code: problem.Unavailable, RequestID: auth.RequestOf(ctx).ID}
+		return s.refuse(ctx, "The table cannot be read; try again later.", err)
+	}
+	if s.Writable == nil {
+		return Refusal{}
+	}
+	if err := s.Writable(tight); err != nil {
+		return s.refuse(ctx, "Nothing can be written: "+reason(err)+". What was acknowledged is safe.", err)
 	}
 	return Refusal{}
+}
+
+// reason says what is wrong with the disk, without the name of a file.
+func reason(err error) string {
+	var no syscall.Errno
+	if errors.As(err, &no) {
+		return no.Error()
+	}
+	return "the data file does not take it"
+}
+
+func (s *Service) refuse(ctx context.Context, detail string, cause error) Refusal {
+	id := auth.RequestOf(ctx).ID
+	s.Log.WarnContext(ctx, "not ready", "request_id", id, "detail", detail, "cause", cause.Error())
+	return Refusal{Detail: detail, Code: problem.Unavailable, RequestID: id}
 }
 
 // ok reports whether there is nothing to refuse.

@@ -85,7 +85,7 @@ func (s *Service) status(r Refusal, at time.Time) Status {
 		Database: Database{Type: "dynamodb", Status: database}, Cache: Cache{Status: "disabled"},
 		Components: []Component{
 			{Name: "api", Status: "healthy", Details: "It answers."},
-			{Name: "database", Status: r.word("healthy", "unhealthy"), Details: r.word("The table can be read.", "The table cannot be read.")},
+			{Name: "database", Status: r.word("healthy", "unhealthy"), Details: r.word("The table can be read and written.", r.Detail)},
 		},
 		Timestamp: at, Refusal: r,
 	}

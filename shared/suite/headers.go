@@ -10,7 +10,7 @@ import (
 
 var headerTests = []test{
 	{"X-Request-Id is the caller's when it is safe to log, else a new one", requestIDs},
-	{"browsers of all origins may call", cors},
+	{"browsers of all origins may call, with what their users give them only", cors},
 	{"ETag is the revision of what was answered", etags},
 	{"every answer that is none of HTML says it must not be sniffed", nosniff},
 	{"HEAD is GET without the body", head},
@@ -42,7 +42,7 @@ func requestIDs(t *testing.T, s *session) {
 
 func cors(t *testing.T, s *session) {
 	r := s.dev.get(t, "/platforms", "Origin", "https://example.com").is(http.StatusOK)
-	if r.header.Get("Access-Control-Allow-Origin") != "https://example.com" || r.header.Get("Access-Control-Allow-Credentials") != "true" || !strings.Contains(r.header.Get("Access-Control-Expose-Headers"), "ETag") {
+	if r.header.Get("Access-Control-Allow-Origin") != "*" || r.header.Get("Access-Control-Allow-Credentials") != "" || !strings.Contains(r.header.Get("Access-Control-Expose-Headers"), "ETag") {
 		t.Errorf("CORS headers %v", r.header)
 	}
 	p := s.nobody().do(t, http.MethodOptions, "/builds", nil, "Origin", "https://example.com", "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "X-API-Key").is(http.StatusNoContent)

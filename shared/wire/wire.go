@@ -5,6 +5,7 @@
 package wire
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"os"
@@ -32,6 +33,8 @@ type Ports struct {
 
 	Development bool     // the development stage: see identity.Service
 	Metrics     *emf.Log // where business metrics go; nil is nowhere
+
+	Writable func(context.Context) error // why nothing can be stored; nil where the table would say so itself
 
 	Outbound outbound.Allow                   // what may be reached beside https at public addresses
 	Webhooks []string                         // secrets that sign what CI systems send, or references to them
