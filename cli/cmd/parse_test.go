@@ -149,7 +149,7 @@ func TestLoginAndLocalParse(t *testing.T) {
 	t.Parallel()
 	check(t, `{"IDM":false,"Username":"u","Password":"p","Stdin":false,"Once":false}`, parse(t, newLogin, argv("-u u -p p")...))
 	check(t, `error: --password and --password-stdin exclude each other`, parse(t, newLogin, argv("--password p --password-stdin")...))
-	check(t, `{"Port":8080,"Data":""}`, parse(t, newLocal))
-	check(t, `{"Port":0,"Data":"d"}`, parse(t, newLocal, argv("--port 0 --data d")...))
+	check(t, `{"Port":8080,"Data":"","Hosts":null,"Quiet":false}`, parse(t, newLocal))
+	check(t, `{"Port":0,"Data":"d","Hosts":null,"Quiet":false}`, parse(t, newLocal, argv("--port 0 --data d")...))
 	check(t, `error: --port must be from 0 to 65535`, parse(t, newLocal, argv("--port 70000")...))
 }
