@@ -10,8 +10,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// buildColumns are the columns of lists of builds.
+// buildColumns are the columns of lists of builds, for programs.
 var buildColumns = []string{"id", "build_number", "platform_id", "os_version_id", "image_type_id", "current_state", "status", "created_at"}
+
+// buildColumns are the columns of lists of builds. People see the number only,
+// which stands for the id everywhere.
+func (f *Factory) buildColumns() []string {
+	if f.Streams.OutTTY {
+		return buildColumns[1:]
+	}
+	return buildColumns
+}
 
 func newBuild(f *Factory) *cobra.Command {
 	group := newGroup("build", "Work with builds", "builds")

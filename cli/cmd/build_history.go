@@ -52,7 +52,7 @@ func runBuildHistory(ctx context.Context, f *Factory, o buildHistoryOptions) err
 	if o.Verify {
 		return f.verifyHistory(ctx, path)
 	}
-	return f.list(ctx, path, url.Values{}, o.Page, []string{"seq", "at", "kind", "actor", "attempt", "after", "data"})
+	return f.list(ctx, path, url.Values{}, o.Page, []string{"seq", "at", "kind", "actor", "attempt", "after"})
 }
 
 // verifyHistory computes the hash chain of a history again. What the service

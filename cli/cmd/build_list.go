@@ -51,5 +51,5 @@ func runBuildList(ctx context.Context, f *Factory, o buildListOptions) error {
 			q.Set(name, v)
 		}
 	}
-	return f.list(ctx, "/builds", q, o.Page, buildColumns)
+	return f.list(ctx, "/builds", q, o.Page, f.buildColumns())
 }

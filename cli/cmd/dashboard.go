@@ -78,5 +78,5 @@ func runDashboardRecent(ctx context.Context, f *Factory, o dashboardOptions) err
 	if err := json.Unmarshal(out, &items); err != nil {
 		return err
 	}
-	return f.Printer().List(items, buildColumns...)
+	return f.Printer().List(items, f.buildColumns()...)
 }

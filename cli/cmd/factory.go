@@ -230,7 +230,7 @@ func (f *Factory) pause(ctx context.Context, d time.Duration) error {
 // nested are the columns of lists inside objects, for a person. What the API
 // gives twice is printed once, and what only programs need is left out.
 var nested = map[string][]string{
-	"recent_builds": buildColumns,
+	"recent_builds": buildColumns[1:],
 	"builds":        {},
 	"history":       {"timestamp", "state_code", "status", "attempt", "message"},
 	"state_history": {},

@@ -278,6 +278,8 @@ type paging struct {
 	Skip  int
 	Limit int
 	All   bool
+
+	asked bool // --limit was given
 }
 
 func (p *paging) declare(fs *pflag.FlagSet, limit int) {
@@ -290,6 +292,7 @@ func (p *paging) check(cmd *cobra.Command) error {
 	if p.Skip < 0 || p.Limit < 1 {
 		return usage(cmd, errors.New("--skip must be 0 or more and --limit 1 or more"))
 	}
+	p.asked = cmd.Flags().Changed("limit")
 	return nil
 }
 

@@ -54,7 +54,7 @@ func TestCommandsCallTheAPI(t *testing.T) {
 		{line: "build record-failure b1 --state 50 --error e --retryable -q", call: "POST /builds/b1/failure", body: `{"error_message":"e","is_retryable":true,"state_code":50}`, answer: `{"id":"f1"}`, out: "f1\n"},
 		{line: "failure record b1 --error e --code C --component x -q", call: "POST /builds/b1/failure", body: `{"component":"x","error_code":"C","error_message":"e"}`, answer: `{"id":"f1"}`, out: "f1\n"},
 		{line: "build states b1", call: "GET /builds/b1/states?limit=1000", answer: `[{"state_code":5,"status":"completed","attempt":1}]`, out: "5\tcompleted\t1\t\t\t\n"},
-		{line: "build history b1", call: "GET /builds/b1/history?limit=100", answer: `[{"seq":1,"kind":"created","actor":"ada","attempt":1}]`, out: "1\t\tcreated\tada\t1\t\t\n"},
+		{line: "build history b1", call: "GET /builds/b1/history?limit=100", answer: `[{"seq":1,"kind":"created","actor":"ada","attempt":1}]`, out: "1\t\tcreated\tada\t1\t\n"},
 		{line: "build failures b1 -o json", call: "GET /builds/b1/failures?limit=1000", answer: `[]`, out: "[]\n"},
 
 		{line: "dashboard summary", call: "GET /dashboard/summary", answer: `{"total_builds":2,"platforms":{"aws":1}}`, out: "total_builds\t2\nplatforms\t{\"aws\":1}\n"},
@@ -106,6 +106,7 @@ func TestListFollowsPages(t *testing.T) {
 		"GET /platforms":            {body: `[{"id":"a"}]`, header: next("cursor=2")},
 		"GET /platforms?cursor=2":   {body: `[{"id":"b"}]`},
 		"GET /platforms?limit=1000": {body: `[{"id":"a"}]`, header: next("cursor=2")},
+		"GET /platforms?limit=100":  {body: "[" + strings.Repeat(`{"id":"a"},`, 100) + `{"id":"b"}]`},
 		"GET /platforms?limit=1":    {body: `[{"id":"a"}]`, header: next("cursor=2")},
 	})
 	s := newSession(t, srv.URL)
@@ -113,6 +114,8 @@ func TestListFollowsPages(t *testing.T) {
 	check(t, result{Out: "a\nb\n"}, s.run("platform", "list", "--limit", "2000", "-q"))
 	got := s.run("platform", "list", "--limit", "1")
 	check(t, result{Out: "a\t\t\t\t\n", Err: "There are more than these 1: use --all, or a larger --limit.\n"}, got)
+	check(t, result{Out: "a\n"}, s.run("platform", "list", "--limit", "1", "-q"))
+	check(t, result{Out: strings.Repeat("a\n", 100), Err: "warning: there are more than these 100: use --all, or a larger --limit\n"}, s.run("platform", "list", "-q"))
 }
 
 func TestDeleteAsksOnATerminal(t *testing.T) {

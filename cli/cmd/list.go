@@ -26,8 +26,10 @@ func (f *Factory) list(ctx context.Context, path string, query url.Values, p pag
 	if err := f.Printer().List(items, columns...); err != nil {
 		return err
 	}
-	if more {
+	if more && p.asked { // else not even --quiet may look like all of them
 		f.say("There are more than these %d: use --all, or a larger --limit.", len(items))
+	} else if more {
+		f.warn("there are more than these %d: use --all, or a larger --limit", len(items))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package print
 
 import (
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -23,7 +24,7 @@ func (p *Printer) align(headers []string, rows [][]string) error {
 		w.AppendHeader(toRow(headers))
 	}
 	for _, r := range rows {
-		w.AppendRow(toRow(p.coloured(r)))
+		w.AppendRow(toRow(p.coloured(headers, r)))
 	}
 	for _, line := range strings.Split(w.Render(), "\n") {
 		if err := p.line(strings.TrimRight(line, " ")); err != nil {
@@ -48,12 +49,7 @@ func (p *Printer) fit(headers []string, rows [][]string) {
 	}
 	widths := widths(append([][]string{headers}, rows...))
 	for total(widths) > p.Width {
-		widest := 0
-		for i, n := range widths {
-			if n > widths[widest] {
-				widest = i
-			}
-		}
+		widest := widestOf(widths)
 		if widths[widest] <= narrowest {
 			break // better too wide than unreadable
 		}
@@ -66,12 +62,24 @@ func (p *Printer) fit(headers []string, rows [][]string) {
 	}
 }
 
+// widestOf returns the widest column. The first, which names the row, is cut
+// only when no other can be.
+func widestOf(widths []int) int {
+	widest := 0
+	for i, n := range widths {
+		if i > 0 && n > narrowest && (widest == 0 || n > widths[widest]) {
+			widest = i
+		}
+	}
+	return widest
+}
+
 // secondWidest returns a width just under that of the next widest column, so
 // that equal columns are cut alike.
 func secondWidest(widths []int, widest int) int {
 	second := 0
 	for i, n := range widths {
-		if i != widest {
+		if i != widest && (i > 0 || widest == 0) {
 			second = max(second, n)
 		}
 	}
@@ -107,19 +115,27 @@ var colours = map[string]text.Color{
 	"RESTORE": text.FgCyan, "pending": text.FgCyan, "cancelled": text.FgHiBlack,
 }
 
-// coloured returns cells with colours, if there shall be any.
-func (p *Printer) coloured(cells []string) []string {
+// coloured returns cells with colours, if there shall be any: those under a
+// header, or behind a name, that says they are a status.
+func (p *Printer) coloured(headers, cells []string) []string {
 	if !p.Colour {
 		return cells
 	}
-	out := make([]string, len(cells))
+	out := slices.Clone(cells)
 	for i, c := range cells {
-		out[i] = c
-		if colour, ok := colours[c]; ok {
+		title := strings.ToUpper(cells[0])
+		if headers != nil {
+			title = headers[i]
+		}
+		if colour, ok := colours[c]; ok && statusTitle(title) {
 			out[i] = text.Escape(c, colour.EscapeSeq())
 		}
 	}
 	return out
+}
+
+func statusTitle(title string) bool {
+	return title == "ACTION" || title == "RESULT" || strings.HasSuffix(title, "STATUS")
 }
 
 // Rows writes rows of cells that are no JSON, e.g. names and values.

@@ -37,6 +37,9 @@ func TestTablesFitTheTerminal(t *testing.T) {
 				t.Errorf("width %d: a line has %d columns: %s", width, n, line)
 			}
 		}
+		if width >= 80 && !strings.Contains(got, "0190b8a0-5c9e-7cc3-8f3b-0f1d2e3c4b5a") {
+			t.Errorf("width %d: the id is cut:\n%s", width, got)
+		}
 		if !strings.Contains(got, "failed") || !strings.HasPrefix(got, "ID") {
 			t.Errorf("width %d:\n%s", width, got)
 		}
@@ -63,6 +66,10 @@ func TestColours(t *testing.T) {
 	list := func(p *Printer) error { return p.List(raws(`{"id":"b1","status":"failed"}`), "id", "status") }
 	if got := written(t, Printer{TTY: true, Colour: true, Format: Table}, list); !strings.Contains(got, "\x1b[31mfailed\x1b[0m") {
 		t.Errorf("no colour: %q", got)
+	}
+	named := func(p *Printer) error { return p.List(raws(`{"id":"failed","name":"failed"}`), "id", "name") }
+	if got := written(t, Printer{TTY: true, Colour: true, Format: Table}, named); strings.Contains(got, "\x1b") {
+		t.Errorf("a name has a colour: %q", got)
 	}
 	if got := written(t, Printer{TTY: true, Format: Table}, list); strings.Contains(got, "\x1b") {
 		t.Errorf("colour: %q", got)
