@@ -168,7 +168,7 @@ func runStep(ctx context.Context, f *Factory, o stepOptions) error {
 		return err
 	}
 	o.Root = f.spoolRoot(s)
-	o.Worker, o.Job = stepWorker(f, s, job), job.URL
+	o.Worker, o.Job = stepWorker(f, s, job), job
 	o.Environ = os.Environ()
 	o.Now = time.Now
 	o.Say, o.Warn = f.say, f.warn

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"bldst/shared/id"
 )
 
 // A plan is what the API says is to be done before the state, as far as it is
@@ -231,7 +233,28 @@ func (s *step) begin(ctx context.Context, p *plan) error {
 		return errors.Join(s.cancelled(ctx), refuse("", "the build is to be cancelled"))
 	}
 	s.begun = true
+	s.recordJob(ctx)
 	return s.note()
+}
+
+// recordJob records the job of the CI with the build, once in an attempt. The
+// step does not depend on it.
+func (s *step) recordJob(ctx context.Context) {
+	mark := fmt.Sprintf("%d %s %s", s.attempt, s.Job.CI, s.Job.ID)
+	if s.Job.CI == "" || s.Job.Name == "" || s.attempt == 0 || load(s.spool).Job == mark {
+		return
+	}
+	body := map[string]any{"platform": s.Job.CI, "job_name": s.Job.Name, "status": "running", "attempt": s.attempt}
+	for key, value := range map[string]string{"job_url": s.Job.URL, "job_id": s.Job.ID} {
+		if value != "" {
+			body[key] = value
+		}
+	}
+	if err := s.call(ctx, http.MethodPost, s.path("jobs"), id.New(), body, nil); err != nil {
+		s.Warn("the job could not be recorded: %v", short(err))
+		return
+	}
+	_ = change(s.spool, func(r *record) { r.Job = mark })
 }
 
 // claim says in body which attempt the state belongs to: the one this machine
@@ -274,6 +297,7 @@ func (s *step) note() error {
 	if err != nil {
 		s.Warn("%v: the next step does not know what is here.", err)
 	}
+	s.spool.Also(s.id)
 	return nil
 }
 

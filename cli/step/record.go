@@ -19,6 +19,7 @@ type record struct {
 	Attempt int                `json:"attempt"`
 	Worker  string             `json:"worker"`
 	Running map[string]running `json:"running"` // by run
+	Job     string             `json:"job"`     // the last one that was recorded, and its attempt
 	Saved   []string           `json:"saved"`   // paths that were saved or restored in this attempt
 }
 

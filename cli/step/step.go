@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"bldst/cli/step/ci"
 	"bldst/cli/step/proc"
 	"bldst/cli/step/spool"
 	"bldst/shared/client"
@@ -35,7 +36,7 @@ type Options struct {
 	Build  string         // id or number
 	Create map[string]any // the build to make, or attach to; nil when it must exist
 	Worker string
-	Job    string // address of the job
+	Job    ci.Job // this process runs in, if any
 
 	State int
 	Name  string

@@ -281,8 +281,8 @@ func (s *step) failure(e end, class string) map[string]any {
 	if first := s.tail.firstError(); first != "" {
 		details["first_error"] = mask(first, s.masked)
 	}
-	if s.Job != "" {
-		details["job_url"] = s.Job
+	if s.Job.URL != "" {
+		details["job_url"] = s.Job.URL
 	}
 	if len(e.Left) > 0 {
 		details["left_behind"] = list(e.Left)

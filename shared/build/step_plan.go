@@ -76,6 +76,7 @@ func (p *planner) chooseStep() {
 	from := p.out.From
 	best := p.newest(from)
 	if len(best) == 0 {
+		p.beginAnew()
 		return
 	}
 	p.out.Strategy = FromArtifact
@@ -84,6 +85,23 @@ func (p *planner) chooseStep() {
 	}
 	for _, a := range best {
 		p.restore(a)
+	}
+}
+
+// beginAnew moves the begin to the first state of a build whose checkpoints
+// cannot be restored any more: what they held is nowhere else. A build that
+// never had one keeps elsewhere what its states have done.
+func (p *planner) beginAnew() {
+	for _, a := range p.Artifacts {
+		if p.restorable(a, p.out.From) && !p.overtaken(a) {
+			for _, code := range slices.Sorted(maps.Keys(p.Build.Marks)) {
+				if code < p.out.From {
+					p.out.From = code
+					p.out.Why = fmt.Sprintf("Checkpoint '%s' of state %d cannot be restored any more, and there is none before it.", a.Name, a.StateCode)
+				}
+				return
+			}
+		}
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 
 // A Job is the job this process runs in.
 type Job struct {
-	CI     string // its name, "" for none
+	CI     string // its name as jobs of builds have it, "" for none
+	ID     string // of the job, as the CI's own messages have it
 	Number string // of the build: the same in every rerun of the job, never in another one
 	Worker string // who works: one run of what the build is, all its jobs
 	URL    string
@@ -26,6 +27,7 @@ type system struct {
 	when   string   // the variable that tells this CI
 	number []string // the first that is given counts
 	worker []string
+	id     []string
 	url    []string
 	job    []string
 	commit []string
@@ -39,27 +41,31 @@ type system struct {
 // GitLab, the retry of Buildkite, what follows the dot in Concourse's name of a
 // build.
 var systems = []system{
-	{name: "github", when: "GITHUB_RUN_ID",
+	{name: "github-actions", when: "GITHUB_RUN_ID",
 		number: []string{"github-$GITHUB_REPOSITORY-$GITHUB_RUN_ID"},
 		worker: []string{"github/$GITHUB_REPOSITORY/$GITHUB_RUN_ID/$GITHUB_RUN_ATTEMPT", "github/$GITHUB_REPOSITORY/$GITHUB_RUN_ID"},
+		id:     []string{"$GITHUB_RUN_ID"},
 		url:    []string{"$GITHUB_SERVER_URL/$GITHUB_REPOSITORY/actions/runs/$GITHUB_RUN_ID"},
 		job:    []string{"$GITHUB_JOB"}, commit: []string{"$GITHUB_SHA"}, space: []string{"$GITHUB_WORKSPACE"},
 		source: "docs.github.com, Variables reference, 2026-11"},
-	{name: "gitlab", when: "GITLAB_CI",
+	{name: "gitlab-ci", when: "GITLAB_CI",
 		number: []string{"gitlab-$CI_PROJECT_PATH-$CI_PIPELINE_ID"},
 		worker: []string{"gitlab/$CI_PROJECT_PATH/$CI_PIPELINE_ID"},
+		id:     []string{"$CI_JOB_ID"},
 		url:    []string{"$CI_JOB_URL", "$CI_PIPELINE_URL"},
 		job:    []string{"$CI_JOB_NAME"}, commit: []string{"$CI_COMMIT_SHA"}, space: []string{"$CI_PROJECT_DIR"},
 		source: "docs.gitlab.com, Predefined CI/CD variables, 18.6"},
 	{name: "buildkite", when: "BUILDKITE_BUILD_ID",
 		number: []string{"buildkite-$BUILDKITE_ORGANIZATION_SLUG-$BUILDKITE_PIPELINE_SLUG-$BUILDKITE_BUILD_NUMBER"},
 		worker: []string{"buildkite/$BUILDKITE_ORGANIZATION_SLUG/$BUILDKITE_PIPELINE_SLUG/$BUILDKITE_BUILD_NUMBER"},
+		id:     []string{"$BUILDKITE_JOB_ID"},
 		url:    []string{"$BUILDKITE_BUILD_URL#$BUILDKITE_JOB_ID", "$BUILDKITE_BUILD_URL"},
 		job:    []string{"$BUILDKITE_STEP_KEY", "$BUILDKITE_LABEL"}, commit: []string{"$BUILDKITE_COMMIT"}, space: []string{"$BUILDKITE_BUILD_CHECKOUT_PATH"},
 		source: "buildkite.com/docs, Environment variables, agent 3"},
 	{name: "jenkins", when: "JENKINS_URL",
 		number: []string{"jenkins-$JOB_NAME-$BUILD_NUMBER"},
 		worker: []string{"jenkins/$JOB_NAME/$BUILD_NUMBER"},
+		id:     []string{"$BUILD_NUMBER"},
 		url:    []string{"$BUILD_URL"},
 		job:    []string{"$JOB_NAME"}, commit: []string{"$GIT_COMMIT"}, space: []string{"$WORKSPACE"},
 		source: "jenkins.io, Using environment variables, 2.528"},
@@ -68,6 +74,7 @@ var systems = []system{
 	{name: "concourse", when: "ATC_EXTERNAL_URL",
 		number: []string{"concourse-$BUILD_TEAM_NAME-$BUILD_PIPELINE_NAME-$BUILD_JOB_NAME-$BUILD_NAME"},
 		worker: []string{"concourse/$BUILD_TEAM_NAME/$BUILD_PIPELINE_NAME/$BUILD_JOB_NAME/$BUILD_NAME"},
+		id:     []string{"$BUILD_ID"},
 		url:    []string{"$BUILD_URL", "$ATC_EXTERNAL_URL/teams/$BUILD_TEAM_NAME/pipelines/$BUILD_PIPELINE_NAME/jobs/$BUILD_JOB_NAME/builds/$BUILD_NAME"},
 		job:    []string{"$BUILD_JOB_NAME"},
 		hint:   "A Concourse task knows neither its pipeline nor its build: pass BLDST_BUILD_NUMBER as a parameter, or load it from the file that a resource has written.",
@@ -80,7 +87,7 @@ func Find(env func(string) (string, bool)) Job {
 		if v, _ := env(s.when); v == "" {
 			continue
 		}
-		j := Job{CI: s.name, Number: first(s.number, env), Worker: first(s.worker, env), URL: first(s.url, env), Name: first(s.job, env),
+		j := Job{CI: s.name, Number: first(s.number, env), Worker: first(s.worker, env), ID: first(s.id, env), URL: first(s.url, env), Name: first(s.job, env),
 			Commit: first(s.commit, env), Space: first(s.space, env), hint: s.hint}
 		if s.name == "concourse" {
 			j.Number = withoutRerun(j.Number)

@@ -22,31 +22,31 @@ func TestARerunIsTheSameBuildAndAnotherWorker(t *testing.T) {
 		"GitHub": {
 			map[string]string{"CI": "true", "GITHUB_RUN_ID": "77", "GITHUB_RUN_ATTEMPT": "1", "GITHUB_REPOSITORY": "acme/images", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_JOB": "build", "GITHUB_SHA": "abc", "GITHUB_WORKSPACE": "/w"},
 			map[string]string{"GITHUB_RUN_ATTEMPT": "2"},
-			ci.Job{CI: "github", Number: "github-acme/images-77", Worker: "github/acme/images/77/1", URL: "https://github.com/acme/images/actions/runs/77", Name: "build", Commit: "abc", Space: "/w"},
+			ci.Job{CI: "github-actions", ID: "77", Number: "github-acme/images-77", Worker: "github/acme/images/77/1", URL: "https://github.com/acme/images/actions/runs/77", Name: "build", Commit: "abc", Space: "/w"},
 			"github/acme/images/77/2",
 		},
 		"GitLab": {
 			map[string]string{"GITLAB_CI": "true", "CI_PROJECT_PATH": "acme/images", "CI_PIPELINE_ID": "1001", "CI_JOB_ID": "5", "CI_JOB_URL": "https://gitlab.com/j/5", "CI_JOB_NAME": "build", "CI_COMMIT_SHA": "abc", "CI_PROJECT_DIR": "/w"},
 			map[string]string{"CI_JOB_ID": "6"},
-			ci.Job{CI: "gitlab", Number: "gitlab-acme/images-1001", Worker: "gitlab/acme/images/1001", URL: "https://gitlab.com/j/5", Name: "build", Commit: "abc", Space: "/w"},
+			ci.Job{CI: "gitlab-ci", ID: "5", Number: "gitlab-acme/images-1001", Worker: "gitlab/acme/images/1001", URL: "https://gitlab.com/j/5", Name: "build", Commit: "abc", Space: "/w"},
 			"gitlab/acme/images/1001",
 		},
 		"Jenkins": {
 			map[string]string{"JENKINS_URL": "https://ci/", "JOB_NAME": "images/rhel", "BUILD_NUMBER": "12", "BUILD_URL": "https://ci/job/12/", "GIT_COMMIT": "abc", "WORKSPACE": "/w"},
 			nil,
-			ci.Job{CI: "jenkins", Number: "jenkins-images/rhel-12", Worker: "jenkins/images/rhel/12", URL: "https://ci/job/12/", Name: "images/rhel", Commit: "abc", Space: "/w"},
+			ci.Job{CI: "jenkins", ID: "12", Number: "jenkins-images/rhel-12", Worker: "jenkins/images/rhel/12", URL: "https://ci/job/12/", Name: "images/rhel", Commit: "abc", Space: "/w"},
 			"jenkins/images/rhel/12",
 		},
 		"Buildkite": {
 			map[string]string{"BUILDKITE_BUILD_ID": "u", "BUILDKITE_ORGANIZATION_SLUG": "acme", "BUILDKITE_PIPELINE_SLUG": "rhel", "BUILDKITE_BUILD_NUMBER": "3", "BUILDKITE_JOB_ID": "j", "BUILDKITE_BUILD_URL": "https://bk/3", "BUILDKITE_LABEL": "Build", "BUILDKITE_COMMIT": "abc", "BUILDKITE_BUILD_CHECKOUT_PATH": "/w"},
 			map[string]string{"BUILDKITE_JOB_ID": "k"},
-			ci.Job{CI: "buildkite", Number: "buildkite-acme-rhel-3", Worker: "buildkite/acme/rhel/3", URL: "https://bk/3#j", Name: "Build", Commit: "abc", Space: "/w"},
+			ci.Job{CI: "buildkite", ID: "j", Number: "buildkite-acme-rhel-3", Worker: "buildkite/acme/rhel/3", URL: "https://bk/3#j", Name: "Build", Commit: "abc", Space: "/w"},
 			"buildkite/acme/rhel/3",
 		},
 		"a put of Concourse": {
-			map[string]string{"ATC_EXTERNAL_URL": "https://ci", "BUILD_TEAM_NAME": "main", "BUILD_PIPELINE_NAME": "rhel", "BUILD_JOB_NAME": "build", "BUILD_NAME": "12"},
+			map[string]string{"ATC_EXTERNAL_URL": "https://ci", "BUILD_TEAM_NAME": "main", "BUILD_PIPELINE_NAME": "rhel", "BUILD_JOB_NAME": "build", "BUILD_NAME": "12", "BUILD_ID": "4711"},
 			map[string]string{"BUILD_NAME": "12.1"},
-			ci.Job{CI: "concourse", Number: "concourse-main-rhel-build-12", Worker: "concourse/main/rhel/build/12", URL: "https://ci/teams/main/pipelines/rhel/jobs/build/builds/12", Name: "build"},
+			ci.Job{CI: "concourse", ID: "4711", Number: "concourse-main-rhel-build-12", Worker: "concourse/main/rhel/build/12", URL: "https://ci/teams/main/pipelines/rhel/jobs/build/builds/12", Name: "build"},
 			"concourse/main/rhel/build/12.1",
 		},
 	} {

@@ -41,8 +41,20 @@ type Spool struct {
 // Open returns the spool of a build below root. Nothing is written before
 // something is added.
 func Open(root, api, build string) *Spool {
+	return &Spool{API: api, Build: build, Dir: filepath.Join(root, folder(api, build))}
+}
+
+func folder(api, build string) string {
 	sum := sha256.Sum256([]byte(api + "\x00" + build))
-	return &Spool{API: api, Build: build, Dir: filepath.Join(root, hex.EncodeToString(sum[:12]))}
+	return hex.EncodeToString(sum[:12])
+}
+
+// Also makes the spool that of the build under its other name too, its id or
+// number, unless that has one of its own.
+func (s *Spool) Also(build string) {
+	if build != "" && build != s.Build {
+		_ = os.Symlink(filepath.Base(s.Dir), filepath.Join(filepath.Dir(s.Dir), folder(s.API, build)))
+	}
 }
 
 // All returns the spools below root that hold something.
@@ -56,6 +68,9 @@ func All(root string) ([]*Spool, error) {
 	}
 	var out []*Spool
 	for _, d := range dirs {
+		if !d.IsDir() { // the other name of one
+			continue
+		}
 		s := &Spool{Dir: filepath.Join(root, d.Name())}
 		data, err := os.ReadFile(filepath.Join(s.Dir, about))
 		if err != nil || json.Unmarshal(data, s) != nil {
