@@ -545,3 +545,28 @@ func (s *scenario) stop(name string) {
 	}
 	s.settle()
 }
+
+func TestAnExecutionWhoseHistoryIsNearlyFullHandsTheBuildOver(t *testing.T) {
+	t.Parallel()
+	s := newScenario(t)
+	id := s.create("n1")
+	for i := range build.MaxMoves + 100 {
+		s.clock.Advance(time.Second)
+		s.report(id, 25+i%2, "in_progress", "runner-1", 1)
+	}
+	b := s.expect(id, build.InProgress, "", 1)
+	old := s.execution(id+"-a1", states.Succeeded, "Done")
+	if old.Events >= 24_000 || b.Execution == executionARN(id+"-a1") || s.driver(id).Moves > 150 {
+		t.Errorf("the first execution has %d events; %s drives, after %d moves", old.Events, b.Execution, s.driver(id).Moves)
+	}
+	next := b.Execution[strings.LastIndex(b.Execution, ":")+1:]
+	s.execution(next, states.Running, "AwaitReport")
+	if news := s.news(); len(news) > 0 {
+		t.Errorf("it was told: %q", news)
+	}
+	s.beat(id, "runner-1")
+	s.restart()
+	s.report(id, 100, "completed", "runner-1", 1)
+	s.expect(id, build.Completed, "", 1)
+	s.execution(next, states.Succeeded, "Done")
+}

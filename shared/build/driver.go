@@ -16,6 +16,8 @@ type Driver struct {
 	Token     string `json:"token,omitempty"`         // of the wait that is parked
 	Seen      Stand  `json:"seen"`                    // where the build was when it was parked
 	Relayed   Seen   `json:"relayed"`                 // the revisions relay has dealt with
+	Moves     int    `json:"moves,omitempty"`         // waits of the execution so far
+	Handed    int    `json:"handed,omitempty"`        // how often one has handed the build over to the next
 
 	Rev int64 `json:"-"`
 }
@@ -29,12 +31,35 @@ func (d *Driver) Adopt(execution string) bool {
 	return d.Execution == execution
 }
 
+// MaxMoves is after how many waits an execution hands the build over to another.
+// A standard execution ends with its 25,000th event; a wait costs six, so that
+// is well before.
+const MaxMoves = 3500
+
+// Park remembers the wait with token for what comes after seen.
+func (d *Driver) Park(token string, seen Stand) {
+	d.Token, d.Seen = token, seen
+	d.Moves++
+}
+
+// HandOver makes execution the driver in the place of from. It returns the token
+// from waits with, "" for none; false when from is not the driver.
+func (d *Driver) HandOver(from, execution string) (token string, ok bool) {
+	if from == "" || d.Execution != from || execution == from {
+		return "", false
+	}
+	token = d.Token
+	d.Previous, d.Execution, d.Token, d.Moves = from, execution, "", 0
+	d.Handed++
+	return token, true
+}
+
 // Release makes the build one that nobody drives.
 func (d *Driver) Release() {
 	if d.Execution != "" {
 		d.Previous = d.Execution
 	}
-	d.Execution, d.Token = "", ""
+	d.Execution, d.Token, d.Moves = "", "", 0
 }
 
 // Tell remembers that relay has dealt with the revisions, and that the wait

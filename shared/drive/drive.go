@@ -77,6 +77,16 @@ type Ask struct {
 	BuildID  string `json:"build_id"`
 	Attempt  int    `json:"attempt"`
 	Previous string `json:"previous_execution,omitempty"` // that drove the build before
+	From     string `json:"hand_over_from,omitempty"`     // that drives the build, and hands it over
+}
+
+// handOver starts the execution that goes on with the build where the history of
+// the one that drives it is nearly full. When one that was started has not taken
+// over within a hundred moves, another is.
+func handOver(ctx context.Context, w Workflow, d *build.Driven) error {
+	name := fmt.Sprintf("%s-a%d-h%dm%d", d.ID, d.Attempt, d.Driver.Handed+1, d.Driver.Moves/100)
+	_, _, err := w.Start(ctx, name, Ask{BuildID: d.ID, Attempt: d.Attempt, From: d.Driver.Execution})
+	return err
 }
 
 // start starts an execution for the build, unless it has ended or is driven by

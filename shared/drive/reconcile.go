@@ -23,7 +23,7 @@ type Reconcile struct {
 }
 
 // ownName is how the system names executions: after the build.
-var ownName = regexp.MustCompile(`^(.+)-a\d+(-[rs]\d+)?$`)
+var ownName = regexp.MustCompile(`^(.+)-a\d+(-([rs]\d+|h\d+m\d+))?$`)
 
 // Handle deals with one "Step Functions Execution Status Change". Of the event
 // it believes nothing but which execution it is about: how that execution is

@@ -152,6 +152,9 @@ func (r *Relay) move(ctx context.Context, d *build.Driven, fresh []notice) (answ
 	if err != nil {
 		return "", err
 	}
+	if moved && d.Driver.Moves >= build.MaxMoves && d.Status.Active() {
+		return answered, handOver(ctx, r.Machine, d)
+	}
 	if waiting || !slices.ContainsFunc(fresh, func(n notice) bool { return n.needsDriver(d) }) {
 		return answered, nil
 	}

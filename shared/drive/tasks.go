@@ -53,6 +53,7 @@ func (t *Tasks) OpenBuild(ctx context.Context, in OpenIn) (build.Drive, error) {
 		build.CreateIn
 		Attempt  int    `json:"attempt"`
 		Previous string `json:"previous_execution"`
+		From     string `json:"hand_over_from"`
 	}
 	if err := json.Unmarshal(in.Input, &body); err != nil {
 		return build.Drive{}, &Refused{Detail: "The input is not the body of POST /builds: " + err.Error()}
@@ -72,6 +73,9 @@ func (t *Tasks) OpenBuild(ctx context.Context, in OpenIn) (build.Drive, error) {
 	}
 	if err != nil {
 		return build.Drive{}, refused(err)
+	}
+	if body.From != "" {
+		return t.takeOver(ctx, id, in.Execution, body.From)
 	}
 	out, err := t.attach(ctx, id, in.Execution)
 	if err != nil || out.AttachedTo != "" || body.Previous == "" {
@@ -145,6 +149,25 @@ func (t *Tasks) attach(ctx context.Context, id, execution string) (build.Drive, 
 	}, id, execution, func(*build.Driven) error { return nil })
 }
 
+// takeOver makes execution the driver in the place of from, whose history is
+// nearly full, and ends that one's wait: it has nothing more to do.
+func (t *Tasks) takeOver(ctx context.Context, id, execution, from string) (build.Drive, error) {
+	token := ""
+	out, err := t.run(ctx, func(ctx context.Context, id string, f func(*build.Driven) error) error {
+		return t.Store.Drive(ctx, id, func(d *build.Driven) error {
+			token, _ = d.Driver.HandOver(from, execution)
+			return f(d)
+		})
+	}, id, execution, func(*build.Driven) error { return nil })
+	if err != nil || token == "" {
+		return out, err
+	}
+	done := out
+	done.Next, done.AttachedTo = build.Done, execution
+	_, err = answer(ctx, t.Machine, token, done)
+	return out, err
+}
+
 // run lets f change the build that execution drives, and returns what the
 // machine does with it then. When another execution drives it, f is not called
 // and this one is done.
@@ -197,7 +220,7 @@ func (t *Tasks) AwaitReport(ctx context.Context, in WaitIn) (build.Drive, error)
 	parked := false
 	out, err := t.run(ctx, t.Store.Drive, in.BuildID, in.Execution, func(d *build.Driven) error {
 		if parked = d.Stand() == in.stand() && d.Drive().Next == build.Await; parked {
-			d.Driver.Token, d.Driver.Seen = in.Token, in.stand()
+			d.Driver.Park(in.Token, in.stand())
 		}
 		return nil
 	})

@@ -87,7 +87,7 @@ var All = []Function{
 	{Name: "metrics", Routes: below("/metrics"), Table: Read, Keys: keys("metric#", "project#"), Signs: true, Memory: small, Timeout: short},
 	{Name: "health", Routes: append(below("/health", "/ready", "/status"), "/", "/{proxy+}"), Table: Get, Memory: small, Timeout: short},
 	{Name: "docs", Routes: below("/docs", "/redoc", "/openapi.json"), Memory: small, Timeout: short},
-	task("open-build", append(references, "build#", "state-code#", "execution#", "audit#"), describe, stop),
+	task("open-build", append(references, "build#", "state-code#", "execution#", "audit#"), describe, stop, fail),
 	task("await-report", keys("build#", "project#", "state-code#"), answer, fail),
 	task("record-stall", keys("build#", "project#", "state-code#")),
 	task("decide-failure", keys("build#", "project#", "state-code#", "breaker#")),
