@@ -24,6 +24,10 @@ run: bin/bldst ## Run the whole system on http://localhost:8080 (PORT=9000 DATA=
 bin/bldst:
 	@go build -trimpath -o bin/bldst ./cli
 
+.PHONY: bin/bldst-bootstrap
+bin/bldst-bootstrap:
+	@go build -trimpath -o bin/bldst-bootstrap ./cli/bootstrap
+
 build: bin/bldst ## Build the command line, and every function for Lambda into dist/ARCH/NAME/bootstrap
 	@for arch in $(ARCHES); do for name in $(FUNCTIONS); do \
 		GOOS=linux GOARCH=$$arch CGO_ENABLED=0 go build -trimpath -tags $(TAGS) \
@@ -79,7 +83,7 @@ deploy: ## Deploy STAGE=dev to AWS with the credentials of the environment
 	@$(MAKE) -s build
 	@infra/stage deploy $(STAGE) $(SETTINGS)
 
-bootstrap: bin/bldst ## Make the first administrator's key of STAGE=dev (USERNAME=admin), shown once
+bootstrap: bin/bldst bin/bldst-bootstrap ## Make the first administrator's key of STAGE=dev (USERNAME=admin), shown once
 	@bin/bldst bootstrap --username $(or $(USERNAME),admin) --table "$$(infra/stage outputs $(STAGE) | sed -n 's/.*"TableName": "\([^"]*\)".*/\1/p')"
 
 destroy: ## Delete STAGE=dev; prod keeps its data and wants CONFIRM=prod

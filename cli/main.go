@@ -3,25 +3,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
-	"time"
-
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
 	"bldst/cli/cmd"
 	"bldst/cli/settings"
 	"bldst/cli/streams"
 	"bldst/localstack"
-	"bldst/shared/config"
-	"bldst/shared/id"
-	"bldst/shared/store"
-	"bldst/shared/table/dynamo"
 )
 
 // version is the version of the product; releases set it with -ldflags.
@@ -50,40 +44,29 @@ func local(ctx context.Context, o cmd.LocalOptions) error {
 	return localstack.Run(ctx, localstack.RunOptions{Port: o.Port, Data: o.Data, Hosts: o.Hosts, Quiet: o.Quiet, Env: os.LookupEnv, Stdout: os.Stdout, Stderr: os.Stderr})
 }
 
-// bootstrap stores what every stage begins with, and makes the first key of a
-// deployed one.
-func bootstrap(ctx context.Context, o cmd.BootstrapOptions) (string, error) {
-	a, err := access(ctx)
-	if err != nil {
-		return "", err
-	}
-	t := dynamo.Open(a, o.Table)
-	s := &store.Store{Table: t, Now: time.Now, NewID: id.New}
-	if err := s.SeedReference(ctx, false); err != nil {
-		return "", err
-	}
-	return s.CreateAdminKey(ctx, o.Username)
-}
+// companion is the program that makes the first key of a stage. It is one of
+// its own since it holds clients of AWS, which would make every start of bldst a
+// third slower.
+const companion = "bldst-bootstrap"
 
-// access returns the access to DynamoDB of who calls, as the tools of AWS find
-// it: environment, profile, single sign-on.
-func access(ctx context.Context) (dynamo.Access, error) {
-	env, err := config.Read(os.LookupEnv)
+// bootstrap runs the companion beside this program and returns the key.
+func bootstrap(ctx context.Context, o cmd.BootstrapOptions) (string, error) {
+	path, err := os.Executable()
+	if err == nil {
+		path, err = exec.LookPath(filepath.Join(filepath.Dir(path), companion))
+	}
 	if err != nil {
-		return dynamo.Access{}, err
+		if path, err = exec.LookPath(companion); err != nil {
+			return "", fmt.Errorf("%s is neither beside bldst nor in PATH; build it with: make bin/%s", companion, companion)
+		}
 	}
-	c, err := awsconfig.LoadDefaultConfig(ctx)
+	run := exec.CommandContext(ctx, path, "-table", o.Table, "-username", o.Username)
+	run.Stderr = os.Stderr
+	key, err := run.Output()
 	if err != nil {
-		return dynamo.Access{}, fmt.Errorf("the settings of AWS cannot be read: %w", err)
+		return "", fmt.Errorf("%s could not make the key: %w", companion, err)
 	}
-	if c.Region == "" {
-		return dynamo.Access{}, errors.New("no region is set: export AWS_REGION=us-east-1, or aws configure")
-	}
-	keys, err := c.Credentials.Retrieve(ctx)
-	if err != nil {
-		return dynamo.Access{}, errors.New("no credentials for AWS: aws configure, or aws sso login, or export AWS_PROFILE=NAME")
-	}
-	return dynamo.Access{Region: c.Region, Endpoint: env.Endpoint("dynamodb"), KeyID: keys.AccessKeyID, Secret: keys.SecretAccessKey, SessionToken: keys.SessionToken}, nil
+	return strings.TrimSpace(string(key)), nil
 }
 
 // browse opens a page in the browser, with what the system has for it.
