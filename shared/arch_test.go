@@ -57,6 +57,8 @@ var fences = []fence{
 		why: "the store knows the port only", mend: "extend the port shared/table, or move the endpoint to the domain package"},
 	{in: []string{"shared/manifest"}, of: []string{"bldst"},
 		why: "the manifest is data, read by everybody", mend: "describe it with words and numbers"},
+	{in: []string{"shared/failure"}, of: []string{"bldst"},
+		why: "the command line and every function link it", mend: "keep the rules to the standard library"},
 	{in: []string{"shared", "functions", "events"}, of: []string{"localstack", "cli", "infra"},
 		why: "what is deployed does not know the hosts it runs on", mend: "pass it in as a port or a configuration value"},
 	{in: []string{"functions"}, of: []string{"bldst"}, except: []string{"shared/config", "shared/gateway", "shared/wire", "shared/table/dynamo", "shared/openapi", "shared/workflow", "shared/bus", "shared/awslite"},

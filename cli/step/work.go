@@ -251,7 +251,7 @@ func (s *step) class(e end) string {
 	case whyNothing:
 		return string(build.NothingDone)
 	}
-	return string(build.ClassOf(build.Signs{Message: s.tail.text(), ExitCode: &e.Code}))
+	return string(build.ClassOf(build.Signs{Tool: Tool(s.Args), Message: s.tail.text(), ExitCode: &e.Code}))
 }
 
 // says describes a failure in a few words.

@@ -40,6 +40,7 @@ type FailureRow struct {
 	State        int             `json:"state" doc:"Same as state_code."`
 	FailureType  string          `json:"failure_type,omitempty"`
 	FailureClass Class           `json:"failure_class"`
+	ClassReason  string          `json:"class_reason,omitempty"`
 	ErrorMessage string          `json:"error_message"`
 	ErrorCode    string          `json:"error_code,omitempty"`
 	ErrorDetails json.RawMessage `json:"error_details,omitempty"`
@@ -62,6 +63,7 @@ type ShownFailure struct {
 	State        int             `json:"state" doc:"Same as state_code."`
 	FailureType  *string         `json:"failure_type"`
 	FailureClass Class           `json:"failure_class"`
+	ClassReason  *string         `json:"class_reason" doc:"Why it is of this class."`
 	ErrorMessage string          `json:"error_message"`
 	ErrorCode    *string         `json:"error_code"`
 	ErrorDetails json.RawMessage `json:"error_details"`
@@ -81,7 +83,7 @@ type ShownFailure struct {
 
 func (r FailureRow) show() ShownFailure {
 	return ShownFailure{
-		ID: r.ID, BuildID: r.BuildID, StateCode: r.StateCode, State: r.State, FailureType: text(r.FailureType), FailureClass: r.FailureClass, ErrorMessage: r.ErrorMessage,
+		ID: r.ID, BuildID: r.BuildID, StateCode: r.StateCode, State: r.State, FailureType: text(r.FailureType), FailureClass: r.FailureClass, ClassReason: text(r.ClassReason), ErrorMessage: r.ErrorMessage,
 		ErrorCode: text(r.ErrorCode), ErrorDetails: raw(r.ErrorDetails), Component: text(r.Component), IsRetryable: r.IsRetryable, RetryAttempt: r.RetryAttempt,
 		ExitCode: r.ExitCode, Attempt: r.Attempt, Worker: text(r.Worker), Target: text(r.Target), Status: r.Status, CreatedAt: r.CreatedAt,
 	}
@@ -117,7 +119,11 @@ func (b *Build) Fail(in FailureIn, rules Rules, now time.Time) (Entry, error) {
 	if len(details) > MaxMetadata {
 		return Entry{}, problem.New(problem.TooLarge, "error_details is larger than %d bytes; store it elsewhere and send its address.", MaxMetadata)
 	}
-	class := ClassOf(Signs{Class: Class(in.FailureClass), Retryable: in.IsRetryable, Code: in.ErrorCode, Type: in.FailureType, Message: in.ErrorMessage, ExitCode: in.ExitCode})
+	class, why := Classify(Signs{Class: Class(in.FailureClass), Retryable: in.IsRetryable, Tool: in.Component, Code: in.ErrorCode, Type: in.FailureType,
+		Message: in.ErrorMessage, ExitCode: in.ExitCode})
+	if class == Unknown {
+		why = ""
+	}
 	retry := b.Attempt
 	if in.RetryAttempt != nil {
 		retry = *in.RetryAttempt
@@ -131,7 +137,7 @@ func (b *Build) Fail(in FailureIn, rules Rules, now time.Time) (Entry, error) {
 	b.Deadline = nil
 	b.followResume(code.Number, Failed)
 	return NewEntry(FailureReported, FailureRow{
-		StateCode: code.Number, State: code.Number, FailureType: in.FailureType, FailureClass: class, ErrorMessage: in.ErrorMessage,
+		StateCode: code.Number, State: code.Number, FailureType: in.FailureType, FailureClass: class, ClassReason: why, ErrorMessage: in.ErrorMessage,
 		ErrorCode: in.ErrorCode, ErrorDetails: details, Component: in.Component, IsRetryable: in.IsRetryable, RetryAttempt: retry,
 		ExitCode: in.ExitCode, Attempt: b.Attempt, Worker: in.Worker, Target: in.Target, Status: b.Status,
 	})

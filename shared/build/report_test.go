@@ -298,15 +298,15 @@ func TestFailures(t *testing.T) {
 	}{
 		"where it is": {`{"error_message":"boom"}`, build.FailureRow{StateCode: 45, State: 45, FailureClass: build.Unknown, ErrorMessage: "boom", RetryAttempt: 1, Attempt: 1, Status: build.Failed}},
 		"the documented body": {`{"state_code":50,"error_message":"Volume mount failed","error_details":{"v":1},"is_retryable":true}`,
-			build.FailureRow{StateCode: 50, State: 50, FailureClass: build.Transient, ErrorMessage: "Volume mount failed", ErrorDetails: json.RawMessage(`{"v":1}`), IsRetryable: ptr(true), RetryAttempt: 1, Attempt: 1, Status: build.Failed}},
+			build.FailureRow{StateCode: 50, State: 50, FailureClass: build.Transient, ClassReason: "called retryable by the caller", ErrorMessage: "Volume mount failed", ErrorDetails: json.RawMessage(`{"v":1}`), IsRetryable: ptr(true), RetryAttempt: 1, Attempt: 1, Status: build.Failed}},
 		"the command line's": {`{"state":50,"failure_type":"packer_error","error_message":"x","error_details":null,"retry_attempt":3,"component":"packer"}`,
 			build.FailureRow{StateCode: 50, State: 50, FailureType: "packer_error", FailureClass: build.Unknown, ErrorMessage: "x", Component: "packer", RetryAttempt: 3, Attempt: 1, Status: build.Failed}},
 		"the first generation's": {`{"error_message":"x","error_code":"PACKER_TIMEOUT","details":{"a":1}}`,
-			build.FailureRow{StateCode: 45, State: 45, FailureClass: build.Transient, ErrorMessage: "x", ErrorCode: "PACKER_TIMEOUT", ErrorDetails: json.RawMessage(`{"a":1}`), RetryAttempt: 1, Attempt: 1, Status: build.Failed}},
+			build.FailureRow{StateCode: 45, State: 45, FailureClass: build.Transient, ClassReason: "the network", ErrorMessage: "x", ErrorCode: "PACKER_TIMEOUT", ErrorDetails: json.RawMessage(`{"a":1}`), RetryAttempt: 1, Attempt: 1, Status: build.Failed}},
 		"the routers'": {`{"error_message":"x","metadata":{"b":2},"state_name":"testing"}`,
 			build.FailureRow{StateCode: 80, State: 80, FailureClass: build.Unknown, ErrorMessage: "x", ErrorDetails: json.RawMessage(`{"b":2}`), RetryAttempt: 1, Attempt: 1, Status: build.Failed}},
 		"an exit code": {`{"error_message":"x","exit_code":137}`,
-			build.FailureRow{StateCode: 45, State: 45, FailureClass: build.Transient, ErrorMessage: "x", ExitCode: ptr(137), RetryAttempt: 1, Attempt: 1, Status: build.Failed}},
+			build.FailureRow{StateCode: 45, State: 45, FailureClass: build.Transient, ClassReason: "interrupted", ErrorMessage: "x", ExitCode: ptr(137), RetryAttempt: 1, Attempt: 1, Status: build.Failed}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -32,7 +32,7 @@ const (
 		concourse_pipeline_url concourse_job_name pipeline_url commit_hash ami_id image_id packer_manifest start_time end_time duration_seconds created_at updated_at
 		attempt revision lease_until deadline_at cancel_requested eta execution_arn links base inputs`
 	failureKeys = `id build_id state_code state failure_type error_message error_code error_details component is_retryable retry_attempt resolved resolution_notes
-		created_at resolved_at failure_class attempt`
+		created_at resolved_at failure_class class_reason attempt`
 	stateKeys = `id build_id state_code state status message metadata artifact_storage_type artifact_storage_path artifact_size_bytes artifact_checksum artifact_metadata
 		start_time end_time duration_seconds error_message retry_count timestamp created_at attempt`
 )
