@@ -35,6 +35,8 @@ var notRun = map[string]string{
 	"bldst local":     "runs the whole system",
 	"bldst bootstrap": "writes to a table of AWS",
 	"bldst step":      "runs a command; step.txtar does",
+	"bldst run":       "runs commands; run.txtar does",
+	"bldst init":      "writes files; init.txtar does",
 }
 
 // An operation is one of the API's document.

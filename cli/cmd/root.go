@@ -72,7 +72,7 @@ allowed; 5 the API cannot be reached; 130 interrupted.`,
 	f.rootFlags(root)
 	root.AddCommand(
 		newConfig(f), newAuth(f), newHealth(f), newDashboard(f),
-		newStep(f, runStep), newSpool(f),
+		newStep(f, runStep), newRun(f, runRun), newInit(f, runInit), newSpool(f),
 		newBuild(f), newState(f), newFailure(f), newArtifact(f), newVariable(f), newResumeRequest(f), newJob(f),
 		newStateCode(f), newResumableState(f), newPolicy(f), newCI(f), newSubscription(f), newDelivery(f), newWindow(f),
 		newUser(f), newToken(f), newAudit(f), newBreaker(f), newMetrics(f),

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,6 +25,7 @@ type stepOptions struct {
 	Body    body // references of the build, as given by flags
 	BuildID string
 	Log     string
+	Result  string // a file that is told what became of it
 }
 
 func newStep(f *Factory, work run[stepOptions]) *cobra.Command {
@@ -138,6 +140,8 @@ func (o *stepOptions) declare(cmd *cobra.Command) {
 	fs.DurationVar(&o.Grace, "grace", 8*time.Second, "how long what is ended may take before it is killed")
 	fs.IntVar(&o.Retries, "retries", 0, "run the command again that often after a failure of class transient")
 	fs.DurationVar(&o.RetryWait, "retry-wait", 5*time.Second, "pause before the first of the retries; it doubles")
+	fs.StringVar(&o.Result, "result", "", "")
+	_ = fs.MarkHidden("result") // for 'bldst run'
 	fs.StringVar(&o.Log, "log", "", "write a copy of the output to this `file`; it then passes through a pipe on a terminal too")
 	for _, name := range []string{"input", "produces", "log"} {
 		_ = cmd.MarkFlagFilename(name)
@@ -172,6 +176,13 @@ func runStep(ctx context.Context, f *Factory, o stepOptions) error {
 	o.Environ = os.Environ()
 	o.Now = time.Now
 	o.Say, o.Warn = f.say, f.warn
+	if o.Result != "" {
+		o.Done = func(r step.Result) {
+			if b, err := json.Marshal(r); err == nil {
+				_ = os.WriteFile(o.Result, b, 0o600)
+			}
+		}
+	}
 	code, err := step.Run(ctx, o.Options)
 	var e *step.Exit
 	switch {

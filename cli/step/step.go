@@ -70,6 +70,7 @@ type Options struct {
 	Say  func(format string, args ...any) // to the person
 	Warn func(format string, args ...any)
 	Now  func() time.Time
+	Done func(Result) // called at the end, when it was not refused; may be nil
 }
 
 // Files moves checkpoints that are files between this machine and the
@@ -148,6 +149,9 @@ func Run(ctx context.Context, o Options) (int, error) {
 	}
 	defer unlock()
 	code, err := s.carryOut(ctx)
+	if o.Done != nil && (err == nil || s.begun) {
+		o.Done(Result{BuildID: s.id, Attempt: s.attempt, Skipped: !s.begun})
+	}
 	if sig := s.sigs.first(); sig != 0 && !s.begun && err != nil {
 		return 128 + int(sig), &Exit{Code: 128 + int(sig), Err: fmt.Errorf("interrupted before the command was started")}
 	}
