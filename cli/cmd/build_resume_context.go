@@ -62,9 +62,12 @@ func runBuildResumeContext(ctx context.Context, f *Factory, o buildResumeContext
 	if p.Format != print.Env {
 		return p.Object(out, "build_id", "build_number", "attempt", "resume_from_state", "failed_state", "last_successful_state")
 	}
-	env, err := contextEnv(out)
+	env, secrets, err := contextEnv(out)
 	if err != nil {
 		return err
+	}
+	if secrets > 0 {
+		f.warn("%d secret variables are left out: --reveal prints them, with a credential that may write", secrets)
 	}
 	return p.Env(env)
 }
@@ -72,8 +75,9 @@ func runBuildResumeContext(ctx context.Context, f *Factory, o buildResumeContext
 // masked is what the API shows of a secret.
 const masked = "******"
 
-// contextEnv returns a resume context as variables of a shell.
-func contextEnv(raw json.RawMessage) ([]print.Variable, error) {
+// contextEnv returns a resume context as variables of a shell, and how many
+// secrets were left out.
+func contextEnv(raw json.RawMessage) (env []print.Variable, secrets int, err error) {
 	var c struct {
 		BuildID    string            `json:"build_id"`
 		Number     string            `json:"build_number"`
@@ -91,9 +95,9 @@ func contextEnv(raw json.RawMessage) ([]print.Variable, error) {
 		} `json:"artifacts"`
 	}
 	if err := json.Unmarshal(raw, &c); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	env := []print.Variable{
+	env = []print.Variable{
 		{Name: "BLDST_BUILD_ID", Value: c.BuildID}, {Name: "BLDST_BUILD_NUMBER", Value: c.Number}, {Name: "BLDST_ATTEMPT", Value: strconv.Itoa(c.Attempt)},
 		{Name: "BLDST_CURRENT_STATE", Value: strconv.Itoa(c.Current)}, {Name: "BLDST_RESUME_FROM_STATE", Value: strconv.Itoa(c.From)},
 		{Name: "BLDST_FAILED_STATE", Value: orEmpty(c.Failed)}, {Name: "BLDST_LAST_SUCCESSFUL_STATE", Value: orEmpty(c.Successful)},
@@ -109,7 +113,8 @@ func contextEnv(raw json.RawMessage) ([]print.Variable, error) {
 			env = append(env, print.Variable{Name: name + "_CHECKSUM", Value: *a.Checksum})
 		}
 	}
-	return append(env, variablesEnv(c.Variables)...), nil
+	shown := variablesEnv(c.Variables)
+	return append(env, shown...), len(c.Variables) - len(shown), nil
 }
 
 // variablesEnv returns the variables of a build, without the masked ones.
