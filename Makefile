@@ -15,7 +15,7 @@ ARCHES    = amd64 arm64
 FUNCTIONS = $(notdir $(wildcard functions/*))
 
 .DEFAULT_GOAL := help
-.PHONY: bootstrap synth diff deploy destroy smoke localstack cost test-infra run build test check gen man bench-cli bench bench-scale bench-drive demo test-dynamodb fuzz clean help
+.PHONY: bootstrap synth diff deploy destroy smoke localstack cost test-infra run build test check gen man bench-cli bench-step faults bench bench-scale bench-drive demo test-dynamodb fuzz clean help
 
 run: bin/bldst ## Run the whole system on http://localhost:8080 (PORT=9000 DATA=folder)
 	@exec bin/bldst local --port $(PORT) --data $(DATA)
@@ -62,6 +62,13 @@ bench-drive: bin/bldst ## Measure how the state machine follows the builds; a ta
 
 bench-cli: ## Measure how fast the command line starts, and completes
 	go run ./cli/bench
+
+FAULTS ?= 200
+faults: ## Kill steps, runners and the system FAULTS=200 times at random; what is resumed must come out the same
+	BLDST_FAULT_ROUNDS=$(FAULTS) go test -count=1 -timeout 30m -v -run TestKilledAtAnyMoment ./cli/step
+
+bench-step: ## Measure what bldst step adds to a command, and how fast it skips one
+	go run ./cli/bench -step
 
 demo: bin/bldst ## Kill real image builds, with and without somebody to start them again, and watch them finish
 	@DEMO_BLDST=bin/bldst .ci/demo

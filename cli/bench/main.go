@@ -38,6 +38,9 @@ func bench() error {
 	if err := os.WriteFile(source, []byte(program(60)), 0o600); err != nil {
 		return err
 	}
+	if len(os.Args) > 1 && os.Args[1] == "-step" {
+		return steps(bldst, dir)
+	}
 	for out, what := range map[string]string{bldst: "./cli", empty: source} {
 		if text, err := exec.Command("go", "build", "-trimpath", "-o", out, what).CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", what, err, text)
@@ -85,25 +88,36 @@ func compare(bldst, empty string, args []string) error {
 	return nil
 }
 
-// completion measures the completion of build ids with a system of its own.
-func completion(bldst, dir string) error {
+// system starts a system of its own, and returns the environment that leads to
+// it.
+func system(bldst, dir string) (env []string, stop func(), err error) {
 	port, err := freePort()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
+	ctx, cancel := context.WithCancel(context.Background())
 	server := exec.CommandContext(ctx, bldst, "local", "--port", port, "--data", filepath.Join(dir, "data"))
 	server.Cancel = func() error { return server.Process.Signal(os.Interrupt) }
 	if err := server.Start(); err != nil {
-		return err
+		cancel()
+		return nil, nil, err
 	}
-	defer func() { stop(); _ = server.Wait() }()
+	stop = func() { cancel(); _ = server.Wait() }
 	url := "http://127.0.0.1:" + port
 	if err := await(url + "/health"); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "BLDST_API_URL=" + url, "BLDST_API_KEY=dev-key-12345", "BLDST_NO_KEYRING=1"}, stop, nil
+}
+
+// completion measures the completion of build ids with a system of its own.
+func completion(bldst, dir string) error {
+	env, stop, err := system(bldst, dir)
+	if err != nil {
 		return err
 	}
-	env := []string{"HOME=" + dir, "BLDST_API_URL=" + url, "BLDST_API_KEY=dev-key-12345", "BLDST_NO_KEYRING=1"}
+	defer stop()
 	var took []time.Duration
 	for range runs {
 		d, err := run(bldst, env, "__complete", "build", "get", "")

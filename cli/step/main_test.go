@@ -29,7 +29,7 @@ const asBldst = "BLDST_TEST_AS_BLDST"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asBldst) != "" {
-		os.Exit(cmd.Run(context.Background(), &cmd.Factory{Streams: streams.System(), Env: os.LookupEnv, Home: os.UserHomeDir, Version: "test"}, os.Args[1:]))
+		os.Exit(cmd.Run(context.Background(), &cmd.Factory{Streams: streams.System(), Env: os.LookupEnv, Home: os.UserHomeDir, Version: "test", Local: local}, os.Args[1:]))
 	}
 	os.Exit(m.Run())
 }
@@ -222,4 +222,9 @@ func newFront(t testing.TB, to string) *front {
 func (f *front) lead(to string) {
 	u, _ := url.Parse(to)
 	f.to.Store(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u) }})
+}
+
+// local runs the whole system, as the command of that name does.
+func local(ctx context.Context, o cmd.LocalOptions) error {
+	return localstack.Run(ctx, localstack.RunOptions{Port: o.Port, Data: o.Data, Env: os.LookupEnv, Stdout: os.Stdout, Stderr: os.Stderr})
 }

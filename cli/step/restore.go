@@ -4,41 +4,110 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 )
 
 // restore brings back what the plan names, and what --restore asks for. A
 // reference is not fetched: the command finds it in its environment.
 func (s *step) restore(ctx context.Context, p *plan) error {
+	asked := map[string]string{}
+	for _, ask := range s.Restore {
+		name, to, _ := strings.Cut(ask, "=")
+		asked[name] = to
+	}
 	if !s.NoRestore && !s.silent {
 		for _, r := range p.Restore {
-			if err := s.restoreOne(ctx, r.ID, r.Name, r.RestoreTo); err != nil {
+			to, own := asked[r.Name]
+			if delete(asked, r.Name); !own {
+				to = r.RestoreTo
+			}
+			if err := s.restoreOne(ctx, r.ID, r.Name, to, own); err != nil {
 				return err
 			}
 		}
 	}
-	for _, ask := range s.Restore {
-		name, to, _ := strings.Cut(ask, "=")
-		if err := s.restoreOne(ctx, name, name, to); err != nil {
+	for name, to := range asked {
+		if err := s.restoreOne(ctx, name, name, to, true); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *step) restoreOne(ctx context.Context, artifact, name, to string) error {
+// restoreOne restores an artifact. A path that the caller did not name himself
+// comes from the API: nothing outside of this folder is written for it.
+func (s *step) restoreOne(ctx context.Context, artifact, name, to string, own bool) error {
 	if to == "" { // a reference
 		return nil
+	}
+	if !own {
+		if err := inside(to); err != nil {
+			return refuse("Name the path yourself: --restore "+name+"="+to, "checkpoint '%s' is not restored to %s: %w", name, to, err)
+		}
 	}
 	if s.Files == nil {
 		return refuse("", "this bldst cannot fetch files, so checkpoint '%s' cannot be restored to %s", name, to)
 	}
 	s.Say("Restoring '%s' to %s.", name, to)
-	if err := s.Files.Pull(ctx, s.ref(), artifact, to); err != nil {
+	err := os.MkdirAll(filepath.Dir(to), 0o755)
+	if err == nil {
+		err = s.Files.Pull(ctx, s.ref(), artifact, to, s.attempt)
+	}
+	var damaged *Damaged
+	switch {
+	case err == nil:
+		s.restored = append(s.restored, absolute(to))
+		return nil
+	case errors.As(err, &damaged):
+		return damaged
+	default:
 		return refuse("", "checkpoint '%s' could not be restored to %s: %w", name, to, err)
 	}
-	s.restored = append(s.restored, absolute(to))
-	return nil
+}
+
+// inside refuses a path that leads out of the current folder, by its name or by
+// a link on the way.
+func inside(path string) error {
+	if !filepath.IsLocal(path) {
+		return errors.New("it is outside of the folder the step works in")
+	}
+	here, err := filepath.EvalSymlinks(".")
+	if err != nil {
+		return err
+	}
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		real, err := filepath.EvalSymlinks(dir)
+		if errors.Is(err, os.ErrNotExist) && dir != "." {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if filepath.IsAbs(real) { // an absolute link was on the way
+			if real, err = filepath.Rel(here, real); err != nil {
+				return err
+			}
+		}
+		if !filepath.IsLocal(real) {
+			return errors.New("a link on its way leads out of the folder the step works in")
+		}
+		return nil
+	}
+}
+
+// restorePath returns how a resume in another place finds the path: relative to
+// the folder the step works in, when it is in there.
+func restorePath(path string) string {
+	here, err := os.Getwd()
+	if err != nil || !filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	if rel, err := filepath.Rel(here, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
 }
 
 // environ returns the environment of the command: that of this process, which

@@ -24,6 +24,9 @@ type Save struct {
 	File string // a file the command writes the reference to
 }
 
+// RestoreTo is the path that a resume restores it to.
+func (sv Save) RestoreTo() string { return restorePath(sv.Path) }
+
 // ParseSave reads NAME=PATH, NAME=ref:ADDRESS or NAME=ref:@FILE.
 func ParseSave(text string) (Save, error) {
 	name, value, ok := strings.Cut(text, "=")
@@ -60,7 +63,7 @@ func (s *step) saveAll(ctx context.Context) (paths []string, err error) {
 		if s.Files == nil {
 			return nil, fmt.Errorf("this bldst cannot store files; save a reference to it: --save %s=ref:ADDRESS", sv.Name)
 		}
-		if err := s.Files.Push(ctx, s.ref(), sv.Name, sv.Path, s.State, s.attempt); err != nil {
+		if err := s.Files.Push(ctx, s.ref(), sv, s.State, s.attempt); err != nil {
 			return nil, &errSave{fmt.Errorf("%s could not be saved as '%s': %w", sv.Path, sv.Name, err)}
 		}
 		paths = append(paths, absolute(sv.Path))

@@ -76,12 +76,22 @@ type Options struct {
 // Files moves checkpoints that are files between this machine and the
 // deployment.
 type Files interface {
-	// Push stores the file or folder at path as the artifact name of the build.
-	Push(ctx context.Context, build, name, path string, state, attempt int) error
+	// Push stores the file or folder as an artifact of the build, which says
+	// where it is restored to.
+	Push(ctx context.Context, build string, sv Save, state, attempt int) error
 	// Pull writes the artifact to path: beside it first, and in its place only
-	// when the checksum fits.
-	Pull(ctx context.Context, build, artifact, path string) error
+	// when the checksum fits. The error of one that is damaged, and was reported
+	// so, is a Damaged: the plan does not name it any more.
+	Pull(ctx context.Context, build, artifact, path string, attempt int) error
 }
+
+// A Damaged checkpoint cannot be restored.
+type Damaged struct{ Err error }
+
+func (e *Damaged) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Damaged) Unwrap() error { return e.Err }
 
 // Exit codes of a step that are not those of its command.
 const (
@@ -194,18 +204,12 @@ func (s *step) carryOut(ctx context.Context) (int, error) {
 	if err := s.attach(ctx); err != nil {
 		return exitFailed, err
 	}
-	p, err := s.plan(ctx)
+	p, run, err := s.prepare(ctx)
 	if err != nil {
 		return exitFailed, err
 	}
-	if p != nil {
-		run, err := s.decide(p)
-		if err != nil || !run {
-			return exitFailed * boolInt(err != nil), err
-		}
-		if err := s.restore(ctx, p); err != nil {
-			return exitFailed, err
-		}
+	if !run {
+		return 0, nil
 	}
 	if err := s.begin(ctx, p); err != nil {
 		return exitFailed, err
@@ -213,11 +217,24 @@ func (s *step) carryOut(ctx context.Context) (int, error) {
 	return s.work(ctx, p)
 }
 
-func boolInt(b bool) int {
-	if b {
-		return 1
+// prepare asks what is to be done, and brings back what the command needs. The
+// plan is nil when the API is away. A checkpoint that is damaged is not in the
+// next plan.
+func (s *step) prepare(ctx context.Context) (p *plan, run bool, err error) {
+	for {
+		if p, err = s.plan(ctx); err != nil || p == nil {
+			return nil, err == nil, err
+		}
+		if run, err = s.decide(p); err != nil || !run {
+			return p, false, err
+		}
+		err = s.restore(ctx, p)
+		var damaged *Damaged
+		if !errors.As(err, &damaged) {
+			return p, err == nil, err
+		}
+		s.Warn("%v", damaged)
 	}
-	return 0
 }
 
 // endLeftovers ends what a step that was killed has left behind on this
