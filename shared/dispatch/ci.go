@@ -105,6 +105,8 @@ type Order struct {
 	CI          *ProjectCI // of the project, nil when it has none
 	Override    Override   // of the request
 	Last        *LastJob   // the newest job of the build, nil without one
+	Unsure      bool       // an earlier try may have started the job
+	UnsureSince time.Time
 }
 
 // An Override is the orchestration_config of a resume request.
@@ -190,6 +192,7 @@ type Outcome struct {
 	JobID  string
 	JobURL string
 	Error  string // for a person, without secrets
+	Unsure bool   // with pending: the job may have been started
 }
 
 // The statuses of an Outcome.

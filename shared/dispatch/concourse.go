@@ -29,7 +29,7 @@ func (c *call) concourse() (Started, error) {
 			return Started{}, err
 		}
 	}
-	resp, err := c.send(outbound.Request{URL: pipeline + "/jobs/" + url.PathEscape(c.ci.Job) + "/builds" + query, Header: auth})
+	resp, err := c.send(outbound.Request{Once: true, URL: pipeline + "/jobs/" + url.PathEscape(c.ci.Job) + "/builds" + query, Header: auth})
 	if err != nil {
 		return Started{}, err
 	}

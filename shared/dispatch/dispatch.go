@@ -37,8 +37,11 @@ func (d *Dispatcher) Handle(ctx context.Context, e build.Event) error {
 	if err != nil || o == nil {
 		return err
 	}
-	started, err := d.start(ctx, o)
+	started, err := d.carryOut(ctx, o)
+	var unsure *unsureError
 	switch {
+	case errors.As(err, &unsure):
+		return d.leave(ctx, o, unsure, tries)
 	case errors.Is(err, errNoCI):
 		return d.Orders.FinishOrder(ctx, o, Outcome{Status: Pending, Error: explain(err)})
 	case err == nil:
@@ -50,6 +53,73 @@ func (d *Dispatcher) Handle(ctx context.Context, e build.Event) error {
 		d.Log.Error("job not started", "build_id", o.BuildID, "request_id", o.RequestID, "cause", err.Error())
 		return d.Orders.FinishOrder(ctx, o, Outcome{Status: Failed, Error: explain(err)})
 	}
+}
+
+// carryOut starts the job of o. When an earlier try may have started it, the CI
+// is asked first.
+func (d *Dispatcher) carryOut(ctx context.Context, o *Order) (Started, error) {
+	c, err := d.call(ctx, o)
+	if err != nil {
+		return Started{}, err
+	}
+	if o.Unsure && c.ci.Kind != Webhook { // a webhook carries the id of the request: it knows that it was sent before
+		if started, err := c.find(nil); err != nil || started != nil {
+			return either(started), err
+		}
+		if d.Now().Sub(o.UnsureSince) < settle {
+			return Started{}, &unsureError{host: outbound.HostOf(c.ci.URL), asked: true}
+		}
+	}
+	started, err := starter(c.ci.Kind)(c)
+	if outbound.Sent(err) && c.ci.Kind != Webhook {
+		found, err := c.find(err)
+		if err == nil && found == nil {
+			err = &unsureError{host: outbound.HostOf(c.ci.URL), asked: true}
+		}
+		return either(found), err
+	}
+	return started, err
+}
+
+// settle is how long a CI may need to show a job that it was told to start.
+const settle = time.Minute
+
+func either(s *Started) Started {
+	if s == nil {
+		return Started{}
+	}
+	return *s
+}
+
+// leave puts down that nobody knows whether the job was started. While the CI
+// can be asked, the event is delivered again, and it is asked again; else it is
+// a person's turn. The job may be running, so the resume stays open for it.
+func (d *Dispatcher) leave(ctx context.Context, o *Order, err *unsureError, tries int) error {
+	d.Log.Warn("job perhaps started", "build_id", o.BuildID, "request_id", o.RequestID, "cause", err.Error())
+	put := d.Orders.FinishOrder(ctx, o, Outcome{Status: Pending, Unsure: true, Error: err.Error()})
+	if err.asked && tries < maxClaims {
+		return errors.Join(err, put)
+	}
+	return put
+}
+
+// An unsureError says that a job may or may not have been started.
+type unsureError struct {
+	host  string
+	cause string // why the start was not answered
+	asked bool   // the CI was asked and shows no such job, yet
+	why   string // it could not be asked
+}
+
+func (e *unsureError) Error() string {
+	text := e.host + " was told to start the job and did not say whether it did"
+	if e.cause != "" {
+		text += " (" + e.cause + ")"
+	}
+	if e.asked {
+		return text + "; its queue and its newest builds do not show the job yet."
+	}
+	return text + ", and cannot be asked: " + e.why + ". It is not told twice. Look there; if no job runs, start it yourself, or cancel this resume request and resume again."
 }
 
 // explain returns what a person is told of err.
@@ -109,23 +179,23 @@ func starter(kind string) func(*call) (Started, error) {
 	return nil
 }
 
-func (d *Dispatcher) start(ctx context.Context, o *Order) (Started, error) {
+// call returns o with its CI and credential.
+func (d *Dispatcher) call(ctx context.Context, o *Order) (*call, error) {
 	ci, err := o.target()
 	if err != nil {
-		return Started{}, err
+		return nil, err
 	}
-	start := starter(ci.Kind)
-	if start == nil {
-		return Started{}, problem.New(problem.Refused, "There is no CI of kind %s.", ci.Kind)
+	if starter(ci.Kind) == nil {
+		return nil, problem.New(problem.Refused, "There is no CI of kind %s.", ci.Kind)
 	}
 	c := &call{ctx: ctx, http: d.HTTP, ci: ci, order: o, now: d.Now()}
 	if ci.Credential != "" {
 		if c.secret, err = d.Secrets.Secret(ctx, ci.Credential); err != nil {
 			d.Log.Error("credential not found", "build_id", o.BuildID, "cause", err.Error())
-			return Started{}, credentialError{ci.Credential}
+			return nil, credentialError{ci.Credential}
 		}
 	}
-	return start(c)
+	return c, nil
 }
 
 // A parameter is what the job is told.
@@ -155,13 +225,27 @@ func (o *Order) lower() map[string]string {
 }
 
 // send sends r with the tries of the client. Any status but one of success is
-// an error.
+// an error, which says what the CI says of it.
 func (c *call) send(r outbound.Request) (*outbound.Response, error) {
 	resp, _, err := c.http.Send(c.ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return resp, resp.Err(outbound.HostOf(r.URL))
+	return resp, c.refusal(resp, outbound.HostOf(r.URL))
+}
+
+// refusal returns the error of an answer with what it says, nil for one of
+// success.
+func (c *call) refusal(resp *outbound.Response, host string) error {
+	err := resp.Err(host)
+	var refused *outbound.Error
+	if !errors.As(err, &refused) || resp.Status < 400 {
+		return err
+	}
+	if said := reason(resp.Body, c.secret); said != "" {
+		refused.Why += ": " + said
+	}
+	return refused
 }
 
 // unreadable is the error of an answer that is not what the CI documents.

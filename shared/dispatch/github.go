@@ -31,8 +31,7 @@ func (c *call) github() (Started, error) {
 	if err != nil {
 		return Started{}, err
 	}
-	resp, err := c.send(outbound.Request{URL: address, Body: doc, Header: http.Header{
-		"Accept": {"application/vnd.github+json"}, "Authorization": {"Bearer " + c.secret}, "Content-Type": {"application/json"}, "X-Github-Api-Version": {githubVersion}}})
+	resp, err := c.send(outbound.Request{Once: true, URL: address, Body: doc, Header: c.githubHeader()})
 	if err != nil {
 		return Started{}, err
 	}
@@ -40,7 +39,9 @@ func (c *call) github() (Started, error) {
 		ID  json.Number `json:"workflow_run_id"`
 		URL string      `json:"html_url"`
 	}
-	_ = json.Unmarshal(resp.Body, &run) // a 204 has no body
+	if resp.Status != http.StatusNoContent && (json.Unmarshal(resp.Body, &run) != nil || run.ID == "") {
+		return Started{}, c.unreadable()
+	}
 	if run.URL == "" && c.ci.URL == "https://api.github.com" {
 		run.URL = "https://github.com/" + c.ci.Repository + "/actions"
 		if c.ci.Workflow != "" {
@@ -48,4 +49,9 @@ func (c *call) github() (Started, error) {
 		}
 	}
 	return Started{ID: run.ID.String(), URL: run.URL}, nil
+}
+
+func (c *call) githubHeader() http.Header {
+	return http.Header{"Accept": {"application/vnd.github+json"}, "Authorization": {"Bearer " + c.secret}, "Content-Type": {"application/json"},
+		"X-Github-Api-Version": {githubVersion}}
 }

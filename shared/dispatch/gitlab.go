@@ -15,7 +15,7 @@ func (c *call) gitlab() (Started, error) {
 	for _, p := range c.order.parameters() {
 		form.Set("variables["+p.upper+"]", p.value)
 	}
-	resp, err := c.send(outbound.Request{URL: c.ci.URL + "/api/v4/projects/" + url.PathEscape(c.ci.Repository) + "/trigger/pipeline", Body: []byte(form.Encode()),
+	resp, err := c.send(outbound.Request{Once: true, URL: c.ci.URL + "/api/v4/projects/" + url.PathEscape(c.ci.Repository) + "/trigger/pipeline", Body: []byte(form.Encode()),
 		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}})
 	if err != nil {
 		return Started{}, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"path"
@@ -22,7 +23,7 @@ func (c *call) jenkins() (Started, error) {
 	for _, p := range c.order.parameters() {
 		form.Set(p.upper, p.value)
 	}
-	r := outbound.Request{URL: c.ci.URL + jobPath(c.ci.Job) + "/buildWithParameters", Body: []byte(form.Encode()),
+	r := outbound.Request{Once: true, URL: c.ci.URL + jobPath(c.ci.Job) + "/buildWithParameters", Body: []byte(form.Encode()),
 		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Authorization": {basic(c.secret)}}}
 	resp, _, err := c.http.Send(c.ctx, r)
 	if err == nil && resp.Status == http.StatusForbidden && bytes.Contains(bytes.ToLower(resp.Body), []byte("crumb")) {
@@ -31,10 +32,15 @@ func (c *call) jenkins() (Started, error) {
 	if err != nil {
 		return Started{}, err
 	}
-	if err := resp.Err(outbound.HostOf(c.ci.URL)); err != nil {
+	if err := c.refusal(resp, outbound.HostOf(c.ci.URL)); err != nil {
 		return Started{}, err
 	}
-	return c.queued(resp), nil
+	started := c.queued(resp)
+	if resp.Status != http.StatusCreated || started.URL == "" {
+		return Started{}, &outbound.Error{Host: outbound.HostOf(c.ci.URL), Status: resp.Status, Why: fmt.Sprintf(
+			"answered %d and did not queue the job: Jenkins answers 201 with a Location. Is there a sign-in page in front of it?", resp.Status)}
+	}
+	return started, nil
 }
 
 // jobPath returns the path of folder/name: /job/folder/job/name.

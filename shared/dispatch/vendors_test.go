@@ -91,7 +91,7 @@ func (o *order) ClaimOrder(context.Context, build.Event) (*dispatch.Order, int, 
 }
 
 func (o *order) FinishOrder(_ context.Context, _ *dispatch.Order, out dispatch.Outcome) error {
-	o.outcome = &out
+	o.outcome, o.Unsure = &out, out.Unsure
 	return nil
 }
 
@@ -151,7 +151,7 @@ func TestJenkinsQueuesAParameterisedBuild(t *testing.T) {
 func TestAJobIsToldWhichTargetsAreLeft(t *testing.T) {
 	t.Parallel()
 	v := newVendor(t)
-	v.on("POST /job/images/buildWithParameters", 201, "")
+	v.on("POST /job/images/buildWithParameters", 201, "", "Location", "/queue/item/1/")
 	_, err := send(t, dispatch.CI{Kind: dispatch.Jenkins, URL: v.url, Job: "images"}, "bob:token", func(o *dispatch.Order) { o.Targets = []string{"eu-1", "us-2"} })
 	if err != nil {
 		t.Fatal(err)
@@ -328,7 +328,10 @@ func TestWhatTheRequestSaysGoesBeforeTheProjectAndTheNewestJobFillsTheRest(t *te
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v := newVendor(t)
-			v.on("POST "+c.want, 201, "")
+			v.on("POST "+c.want, 201, "", "Location", "/queue/item/1/")
+			if c.ci.Kind == dispatch.GitHub {
+				v.on("POST "+c.want, 204, "")
+			}
 			c.ci.URL = v.url
 			if c.override.Webhook != "" {
 				c.override.Webhook = v.url + c.override.Webhook
@@ -397,10 +400,11 @@ func TestACIThatComesBackIsAskedOnce(t *testing.T) {
 			w.WriteHeader(http.StatusTooManyRequests)
 			return
 		}
+		w.Header().Set("Location", "/queue/item/1/")
 		w.WriteHeader(http.StatusCreated)
 	}
 	o, err := send(t, dispatch.CI{Kind: dispatch.Jenkins, URL: v.url, Job: "j"}, "a:b")
-	o.became(t, err, dispatch.Outcome{Status: dispatch.Triggered})
+	o.became(t, err, dispatch.Outcome{Status: dispatch.Triggered, JobID: "1", JobURL: v.url + "/queue/item/1/"})
 	if err := dispatcher(o, "a:b").Handle(t.Context(), build.Event{}); err != nil || len(v.asked) != 3 {
 		t.Errorf("a second delivery asked again: %d requests, %v", len(v.asked), err)
 	}

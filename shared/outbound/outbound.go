@@ -15,9 +15,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -116,6 +118,10 @@ type Request struct {
 	URL    string
 	Header http.Header
 	Body   []byte
+
+	// Once says that what the request does must not be done twice: Send does
+	// not repeat it after a try that may have arrived.
+	Once bool
 }
 
 // A Response is what came back, with any status.
@@ -137,11 +143,17 @@ func (r *Response) Err(host string) error {
 	case r.Status >= 300 && r.Status < 400:
 		return &Error{Host: host, Why: fmt.Sprintf("answered %d; redirects are not followed, give the final address", r.Status), Status: r.Status}
 	default:
-		return &Error{Host: host, Why: fmt.Sprintf("answered %d %s", r.Status, http.StatusText(r.Status)), Status: r.Status, Again: again(r.Status)}
+		return &Error{Host: host, Why: fmt.Sprintf("answered %d %s", r.Status, http.StatusText(r.Status)), Status: r.Status, Again: again(r.Status), Sent: gateway(r.Status)}
 	}
 }
 
 func again(status int) bool { return status == http.StatusTooManyRequests || status >= 500 }
+
+// gateway reports whether the answer is of a server in between, which does not
+// know what became of the request.
+func gateway(status int) bool {
+	return status == http.StatusBadGateway || status == http.StatusGatewayTimeout
+}
 
 // Do sends r once. Its error is an *Error.
 func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
@@ -165,14 +177,16 @@ func (c *Client) Do(ctx context.Context, r Request) (*Response, error) {
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", "bldst")
 	}
-	resp, err := c.http.Do(req)
+	var sent atomic.Bool
+	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
+	resp, err := c.http.Do(req.WithContext(httptrace.WithClientTrace(ctx, trace)))
 	if err != nil {
-		return nil, failed(u.Host, err)
+		return nil, failed(u.Host, sent.Load(), err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, c.o.MaxBody))
 	if err != nil {
-		return nil, failed(u.Host, err)
+		return nil, failed(u.Host, true, err)
 	}
 	return &Response{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil
 }
@@ -194,7 +208,7 @@ func (c *Client) Send(ctx context.Context, r Request) (*Response, int, error) {
 	wait := firstPause
 	for try := 1; ; try++ {
 		resp, err := c.Do(ctx, r)
-		if try == Tries || err != nil && !IsTemporary(err) || err == nil && !again(resp.Status) {
+		if try == Tries || err != nil && !IsTemporary(err) || err == nil && !again(resp.Status) || r.Once && mayHaveArrived(resp, err) {
 			return resp, try, err
 		}
 		w := max(wait, retryAfter(resp))
@@ -207,6 +221,10 @@ func (c *Client) Send(ctx context.Context, r Request) (*Response, int, error) {
 		wait *= 2
 	}
 }
+
+// mayHaveArrived reports whether a request that was not answered, or answered
+// for by a server in between, may have been carried out.
+func mayHaveArrived(r *Response, err error) bool { return Sent(err) || err == nil && gateway(r.Status) }
 
 // retryAfter returns how long the server wants to be left alone.
 func retryAfter(r *Response) time.Duration {
@@ -238,6 +256,7 @@ type Error struct {
 	Why    string
 	Status int  // of the answer, 0 without one
 	Again  bool // another try may help
+	Sent   bool // the request may have been carried out all the same
 }
 
 func (e *Error) Error() string { return e.Host + " " + e.Why }
@@ -248,28 +267,35 @@ func IsTemporary(err error) bool {
 	return errors.As(err, &e) && e.Again
 }
 
+// Sent reports whether the request that failed may have been carried out all
+// the same: it was sent, and nobody knows what became of it.
+func Sent(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Sent
+}
+
 // failed turns what net/http says into an Error: its own text holds the
 // address.
-func failed(host string, err error) error {
+func failed(host string, sent bool, err error) error {
 	var own *Error
 	var dns *net.DNSError
 	var cert *tls.CertificateVerificationError
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.As(err, &own):
-		return &Error{Host: host, Why: own.Why, Again: own.Again}
+		return &Error{Host: host, Why: own.Why, Again: own.Again, Sent: own.Sent}
 	case errors.Is(err, context.Canceled):
-		return &Error{Host: host, Why: "was not waited for", Again: true}
+		return &Error{Host: host, Why: "was not waited for", Again: true, Sent: sent}
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return &Error{Host: host, Why: "is not the name of a host", Again: true}
 	case errors.As(err, &cert):
 		return &Error{Host: host, Why: "has a certificate that cannot be trusted"}
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return &Error{Host: host, Why: "did not answer in time", Again: true}
+		return &Error{Host: host, Why: "did not answer in time", Again: true, Sent: sent}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return &Error{Host: host, Why: "refused the connection", Again: true}
 	default:
-		return &Error{Host: host, Why: "could not be reached", Again: true}
+		return &Error{Host: host, Why: "could not be reached", Again: true, Sent: sent}
 	}
 }
 

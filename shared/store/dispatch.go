@@ -123,6 +123,8 @@ type orderRow struct {
 	Until  time.Time `json:"until,omitzero"` // of the newest claim
 	JobURL string    `json:"job_url,omitempty"`
 	Error  string    `json:"error,omitempty"`
+	Unsure bool      `json:"unsure,omitempty"` // the job may have been started, and nobody put down whether
+	Since  time.Time `json:"since,omitzero"`   // when it was tried
 }
 
 // ClaimOrder implements dispatch.Orders with one read of the build's rows, one
@@ -147,7 +149,7 @@ func (s *Store) ClaimOrder(ctx context.Context, e build.Event) (*dispatch.Order,
 		o.Reason = *req.Reason
 	}
 	_ = json.Unmarshal(req.Config, &o.Override) // an object; what it says in another form is not meant for us
-	tries, err := s.claim(ctx, items[1], buildSub(b.ID, orderPrefix+e.RequestID))
+	tries, err := s.claim(ctx, items[1], buildSub(b.ID, orderPrefix+e.RequestID), o)
 	if err != nil || tries == 0 {
 		return nil, 0, err
 	}
@@ -163,9 +165,10 @@ func waitsForJob(b *build.Build, r *build.Request) bool {
 	return b.Resume == nil || b.Resume.ID == r.ID && b.Resume.Status == build.RequestPending
 }
 
-// claim takes the order in the row it, and returns how often it was taken; 0
-// when it was carried out.
-func (s *Store) claim(ctx context.Context, it *table.Item, at table.Key) (int, error) {
+// claim takes the order in the row it for o, and returns how often it was
+// taken; 0 when it was carried out. Until its outcome is put down nobody knows
+// whether who took it has started the job.
+func (s *Store) claim(ctx context.Context, it *table.Item, at table.Key, o *dispatch.Order) (int, error) {
 	var row orderRow
 	cond := table.Cond{Kind: table.Absent}
 	if it != nil {
@@ -181,7 +184,11 @@ func (s *Store) claim(ctx context.Context, it *table.Item, at table.Key) (int, e
 	case row.Until.After(now):
 		return 0, &problem.Problem{Kind: problem.Unavailable, Detail: "The job is being started.", RetryAfter: row.Until.Sub(now)}
 	}
-	row.Status, row.Claims, row.Until = dispatch.Pending, row.Claims+1, now.Add(claimFor)
+	o.Unsure, o.UnsureSince = row.Unsure, row.Since
+	row.Status, row.Claims, row.Until, row.Unsure = dispatch.Pending, row.Claims+1, now.Add(claimFor), true
+	if row.Since.IsZero() || !o.Unsure {
+		row.Since = now
+	}
 	err := s.write(ctx, table.PutOp(table.Item{Key: at, Rev: cond.Rev + 1, Doc: encode(row)}, cond))
 	if table.Refused(err) != nil {
 		return 0, busy()
@@ -245,7 +252,7 @@ func orderOp(it *table.Item, at table.Key, out dispatch.Outcome) (table.Op, erro
 		}
 		cond = table.IfRev(it.Rev)
 	}
-	row.Status, row.Until, row.JobURL, row.Error = out.Status, time.Time{}, out.JobURL, out.Error
+	row.Status, row.Until, row.JobURL, row.Error, row.Unsure = out.Status, time.Time{}, out.JobURL, out.Error, out.Unsure
 	return table.PutOp(table.Item{Key: at, Rev: cond.Rev + 1, Doc: encode(row)}, cond), nil
 }
 
