@@ -74,14 +74,15 @@ func New(o Options) *API {
 	return a
 }
 
-// framework returns huma's settings: JSON only, unknown fields ignored, fields
-// optional unless marked required, no documents and no schema links.
+// framework returns huma's settings: JSON only, bodies left to package api,
+// fields optional unless marked required, no documents and no schema links.
 func framework() huma.Config {
 	c := huma.DefaultConfig(Title, Version)
 	c.Info.Description = Description
 	c.CreateHooks = nil
 	c.DocsPath, c.OpenAPIPath, c.SchemasPath = "", "", ""
-	c.Formats = map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}
+	written := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: func([]byte, any) error { return nil }} // bodies are read by endpoint.decode
+	c.Formats = map[string]huma.Format{"application/json": written, "json": written}
 	c.AllowAdditionalPropertiesByDefault = true
 	c.FieldsOptionalByDefault = true
 	return c
@@ -115,6 +116,7 @@ func (a *API) Ops() []Op { return a.ops }
 // error the caller may see; any other error is answered as 500 and logged.
 func Handle[In, Out any](a *API, op Op, fn func(context.Context, *In) (*Out, error)) {
 	handler := once(a, op, fn)
+	body := bodyField[In]()
 	for i, path := range append([]string{op.Path}, op.Aliases...) {
 		o := op
 		o.Path, o.Aliases = path, nil
@@ -124,24 +126,29 @@ func Handle[In, Out any](a *API, op Op, fn func(context.Context, *In) (*Out, err
 		}
 		a.ops = append(a.ops, o)
 		a.root = a.root || o.Path == "/"
-		huma.Register(a.huma, a.operation(o), func(ctx context.Context, in *In) (*Out, error) {
+		ep := &endpoint{op: o}
+		huma.Register(a.huma, a.operation(ep), func(ctx context.Context, in *In) (*Out, error) {
+			if err := ep.decode(ctx, in, body); err != nil {
+				return nil, fail(ctx, err)
+			}
 			out, err := handler(ctx, in)
 			if err != nil {
 				return nil, fail(ctx, err)
 			}
 			return out, nil
 		})
-		nullable(a.huma.OpenAPI(), operationOf(a.huma.OpenAPI().Paths[o.Path], o.Method))
+		ep.describe(a.huma.OpenAPI())
 		a.docs = append(a.docs, func() { a.document(o) })
 	}
 }
 
-func (a *API) operation(op Op) huma.Operation {
+func (a *API) operation(ep *endpoint) huma.Operation {
+	op := ep.op
 	o := huma.Operation{
 		OperationID: op.ID, Method: op.Method, Path: op.Path, Tags: []string{op.Tag},
 		Summary: op.Summary, Description: op.Description, DefaultStatus: op.Status,
-		MaxBodyBytes: MaxBody + 1, SkipValidateBody: op.Raw, Deprecated: strings.Contains(op.ID, "-alias-"),
-		Middlewares: huma.Middlewares{a.guard(op)},
+		MaxBodyBytes: MaxBody + 1, SkipValidateBody: true, Deprecated: strings.Contains(op.ID, "-alias-"),
+		Middlewares: huma.Middlewares{a.guard(ep)},
 	}
 	if op.Claims() {
 		o.Parameters = []*huma.Param{attemptParam()}
@@ -151,8 +158,8 @@ func (a *API) operation(op Op) huma.Operation {
 
 // guard is the middleware of one endpoint: it finds the caller and checks the
 // scope before anything of the input is looked at, and reads the body only then.
-func (a *API) guard(op Op) func(huma.Context, func(huma.Context)) {
-	claims := op.Claims()
+func (a *API) guard(ep *endpoint) func(huma.Context, func(huma.Context)) {
+	op, claims := ep.op, ep.op.Claims()
 	return func(hc huma.Context, next func(huma.Context)) {
 		st := stateOf(hc.Context())
 		st.op = op.ID
@@ -161,11 +168,17 @@ func (a *API) guard(op Op) func(huma.Context, func(huma.Context)) {
 			r, _ := humago.Unwrap(hc)
 			err = st.prepare(r)
 		}
+		if err == nil && !op.Raw {
+			err = st.malformed
+		}
 		if err == nil && claims {
 			err = st.claim(hc.Header(AttemptHeader))
 		}
 		if err == nil && st.form && !op.Form {
 			err = problem.New(problem.UnsupportedMediaType, "Send the body as application/json.")
+		}
+		if err == nil {
+			err = ep.query(hc)
 		}
 		if err != nil {
 			e := fail(hc.Context(), err)

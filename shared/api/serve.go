@@ -32,12 +32,14 @@ type state struct {
 	path  string // as it was routed
 	query string
 	auth.Request
-	op      string
-	idemKey string
-	body    []byte
-	form    bool
-	cause   error
-	header  http.Header // of the answer
+	op        string
+	idemKey   string
+	body      []byte
+	form      bool
+	strict    bool  // what is unknown is refused
+	malformed error // what is wrong with the text of the body
+	cause     error
+	header    http.Header // of the answer
 }
 
 type stateKey struct{}
@@ -52,7 +54,7 @@ func stateOf(ctx context.Context) *state {
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := a.o.Now()
-	st := &state{Request: auth.Request{ID: a.requestID(r)}, idemKey: r.Header.Get("Idempotency-Key"), header: w.Header()}
+	st := &state{Request: auth.Request{ID: a.requestID(r)}, idemKey: r.Header.Get("Idempotency-Key"), strict: prefersStrict(r.Header), header: w.Header()}
 	r = r.WithContext(auth.WithRequest(context.WithValue(r.Context(), stateKey{}, st), &st.Request))
 	rec := &recorder{ResponseWriter: w}
 	h := w.Header()
@@ -193,6 +195,7 @@ func (st *state) prepare(r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	st.malformed = checkJSON(body)
 	st.body = body
 	r.Header.Set("Content-Type", "application/json")
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -225,110 +228,35 @@ func (st *state) asJSON(kind string, params map[string]string, body []byte) ([]b
 	case kind == "" || kind == "application/json" || strings.HasSuffix(kind, "+json") || kind == "text/json",
 		// curl -d without a header sends JSON under this type.
 		kind == "application/x-www-form-urlencoded" && looksJSON:
-		return body, checkJSON(body)
+		return body, nil
 	case kind == "application/x-www-form-urlencoded":
 		st.form = true
 		v, err := url.ParseQuery(string(body))
 		if err != nil {
 			return nil, &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{{Loc: []any{"body"}, Msg: "Not a valid form", Type: "form_invalid"}}}
 		}
-		return formJSON(v)
+		return st.formJSON(v)
 	case kind == "multipart/form-data":
 		st.form = true
 		f, err := multipart.NewReader(bytes.NewReader(body), params["boundary"]).ReadForm(MaxBody)
 		if err != nil {
 			return nil, &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{{Loc: []any{"body"}, Msg: "Not a valid multipart form", Type: "form_invalid"}}}
 		}
-		return formJSON(f.Value)
+		return st.formJSON(f.Value)
 	default:
 		return nil, problem.New(problem.UnsupportedMediaType, "Content-Type %q is not supported; send application/json.", clip(kind, 100))
 	}
 }
 
-func formJSON(v url.Values) ([]byte, error) {
+func (st *state) formJSON(v url.Values) ([]byte, error) {
 	m := make(map[string]string, len(v))
-	for k := range v {
+	for k, values := range v {
+		if len(values) > 1 {
+			return nil, invalid(twice([]any{"body", k}))
+		}
 		m[k] = v.Get(k)
 	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		return nil, err
-	}
-	return b, checkJSON(b)
-}
-
-// checkJSON refuses what the decoder would silently mend or choke on.
-func checkJSON(b []byte) error {
-	bad := func(msg, typ string) error {
-		return &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{{Loc: []any{"body"}, Msg: msg, Type: typ}}}
-	}
-	if !utf8.Valid(b) {
-		return bad("Not valid UTF-8", "utf8_invalid")
-	}
-	depth, plain := outline(b)
-	if depth > MaxDepth {
-		return bad(fmt.Sprintf("Nested deeper than %d levels", MaxDepth), "too_deep")
-	}
-	if plain {
-		return nil
-	}
-	if twice := sameField(b); twice != "" {
-		return bad(fmt.Sprintf("The field %q is there twice, in two spellings", clip(twice, 100)), "duplicate_field")
-	}
-	return nil
-}
-
-// sameField returns a field of the JSON object b that it has in two spellings,
-// "" when it has none. Fields are read in any case, the schema looks at one.
-func sameField(b []byte) string {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(b, &fields) != nil {
-		return "" // no object; the framework says so
-	}
-	seen := make(map[string]bool, len(fields))
-	for name := range fields {
-		folded := strings.ToLower(strings.ToUpper(name))
-		if seen[folded] {
-			return folded
-		}
-		seen[folded] = true
-	}
-	return ""
-}
-
-// outline returns the nesting of the JSON text b, and whether the strings of
-// its outermost level that may be names of fields are all written plainly, in
-// lower case. It does not judge the rest.
-func outline(b []byte) (deepest int, plain bool) {
-	d, inString := 0, false
-	odd, plain := false, true // odd: the string is not plain
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == '"':
-			inString = !inString
-			if d == 1 && !inString && odd && named(b[i+1:]) {
-				plain = false
-			}
-			odd = false
-		case inString:
-			odd = odd || c == '\\' || c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf
-			if c == '\\' {
-				i++
-			}
-		case c == '{' || c == '[':
-			d++
-			deepest = max(deepest, d)
-		case c == '}' || c == ']':
-			d--
-		}
-	}
-	return deepest, plain
-}
-
-// named reports whether the string before rest is the name of a field.
-func named(rest []byte) bool {
-	rest = bytes.TrimLeft(rest, " \t\r\n")
-	return len(rest) > 0 && rest[0] == ':'
+	return json.Marshal(m)
 }
 
 // requestID returns the caller's X-Request-Id when it is safe to log, else a

@@ -73,7 +73,7 @@ func (op Op) answers() []problem.Kind {
 	if op.Method == http.MethodPost {
 		ks = append(ks, problem.Conflict)
 	}
-	if op.Method == http.MethodGet && op.Scope != auth.Public || op.Method == http.MethodDelete {
+	if op.Method == http.MethodGet || op.Method == http.MethodDelete {
 		ks = append(ks, problem.Invalid)
 	}
 	return ks
@@ -94,16 +94,9 @@ func operationOf(p *huma.PathItem, method string) *huma.Operation {
 	}
 }
 
-// nullable lets callers send null for every field that is not required: older
+// allowNull lets callers send null for every field that is not required: older
 // clients send null for "not supplied".
-func nullable(spec *huma.OpenAPI, o *huma.Operation) {
-	if o.RequestBody == nil || o.RequestBody.Content["application/json"] == nil {
-		return
-	}
-	s := o.RequestBody.Content["application/json"].Schema
-	if s.Ref != "" {
-		s = spec.Components.Schemas.SchemaFromRef(s.Ref)
-	}
+func allowNull(s *huma.Schema) {
 	for name, prop := range s.Properties {
 		if !slices.Contains(s.Required, name) && prop.Ref == "" && prop.Type != "" {
 			prop.Nullable = true

@@ -31,15 +31,15 @@ var example = Entry{
 
 type listIn struct {
 	api.Page
-	Resource   string    `query:"resource" maxLength:"100" doc:"Only acts on things of this kind, e.g. platform, project, build."`
-	ResourceID string    `query:"resource_id" maxLength:"200" doc:"Only acts on the thing with this id."`
-	Actor      string    `query:"actor" maxLength:"320" doc:"Only acts of this user."`
-	Since      time.Time `query:"since" doc:"Only acts at or after this time."`
+	Resource   string   `query:"resource" maxLength:"100" doc:"Only acts on things of this kind, e.g. platform, project, build."`
+	ResourceID string   `query:"resource_id" maxLength:"200" doc:"Only acts on the thing with this id."`
+	Actor      string   `query:"actor" maxLength:"320" doc:"Only acts of this user."`
+	Since      api.Time `query:"since" doc:"Only acts at or after this time."`
 }
 
 func (s *Service) list(ctx context.Context, in *listIn) (*api.List[Entry], error) {
 	rows, next, err := s.Trail.Audit(ctx, Query{Resource: in.Resource, ResourceID: in.ResourceID, Actor: in.Actor,
-		Since: in.Since, Skip: in.Skip, Limit: in.Limit, Cursor: in.Cursor})
+		Since: in.Since.Time, Skip: in.Skip, Limit: in.Limit, Cursor: in.Cursor})
 	if err != nil {
 		return nil, err
 	}

@@ -146,7 +146,7 @@ type ArtifactIn struct {
 	ChecksumAlgorithm string          `json:"checksum_algorithm,omitempty" maxLength:"50" doc:"Default sha256."`
 	IsResumable       *bool           `json:"is_resumable,omitempty" doc:"Default true: a resume may restore it."`
 	IsFinal           *bool           `json:"is_final,omitempty" doc:"Default false."`
-	ExpiresAt         string          `json:"expires_at,omitempty" maxLength:"40" doc:"RFC 3339. From then on it is not restored."`
+	ExpiresAt         *api.Time       `json:"expires_at,omitempty" doc:"From then on it is not restored."`
 	Metadata          json.RawMessage `json:"metadata,omitempty" doc:"An object: vm_id, snapshot_id, ami_id ..."`
 	Target            *string         `json:"target,omitempty" maxLength:"200" doc:"The part of the build it belongs to, e.g. a region."`
 	Claimed
@@ -171,9 +171,7 @@ func (in ArtifactIn) Artifact(b *Build, rules Rules, now time.Time) (*Artifact, 
 	if err := plainText("artifact_name", a.Name); err != nil {
 		return nil, err
 	}
-	if a.ExpiresAt, err = parseTime("expires_at", in.ExpiresAt); err != nil {
-		return nil, err
-	}
+	a.ExpiresAt = in.ExpiresAt.At()
 	a.Metadata, err = object("metadata", in.Metadata)
 	return a, err
 }
@@ -221,26 +219,6 @@ func algorithmName(s string) string {
 	return s
 }
 
-// timeLayouts are the spellings of a time; one without a zone is UTC.
-var timeLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999", time.DateOnly}
-
-// parseTime reads the time of a field of the body; nil for "".
-func parseTime(field, s string) (*time.Time, error) {
-	if s == "" {
-		return nil, nil
-	}
-	for _, layout := range timeLayouts {
-		if t, err := time.Parse(layout, s); err == nil {
-			t = t.UTC().Truncate(time.Microsecond)
-			if t.Year() < 1 || t.Year() > 9999 {
-				break
-			}
-			return &t, nil
-		}
-	}
-	return nil, problem.BadField(field, "value_error", "Expected a time like 2024-02-01T10:30:00Z")
-}
-
 // plainText refuses names that hold control characters.
 func plainText(field, s string) error {
 	if strings.ContainsFunc(s, unicode.IsControl) {
@@ -276,7 +254,7 @@ type ArtifactPatch struct {
 	SizeBytes    *int64          `json:"size_bytes,omitempty" minimum:"0" doc:"Together with artifact_path and checksum."`
 	IsResumable  *bool           `json:"is_resumable,omitempty"`
 	IsFinal      *bool           `json:"is_final,omitempty"`
-	ExpiresAt    *string         `json:"expires_at,omitempty" maxLength:"40" doc:"RFC 3339; null for never."`
+	ExpiresAt    *api.Time       `json:"expires_at,omitempty" doc:"null for never."`
 	Metadata     json.RawMessage `json:"metadata,omitempty" doc:"Replaces what there is; null for none."`
 	Claimed
 }
@@ -326,10 +304,7 @@ func (p ArtifactPatch) Apply(a *Artifact, null func(field string) bool) error {
 		}
 	}
 	if p.ExpiresAt != nil {
-		var err error
-		if a.ExpiresAt, err = parseTime("expires_at", *p.ExpiresAt); err != nil {
-			return err
-		}
+		a.ExpiresAt = p.ExpiresAt.At()
 	}
 	doc, err := object("metadata", p.Metadata)
 	if err != nil {

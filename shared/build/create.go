@@ -72,12 +72,12 @@ func (in CreateIn) Normalise() (Create, error) {
 	b.Description, b.CreatedBy, b.CommitHash = in.Description, in.CreatedBy, in.CommitHash
 	b.PipelineURL, b.JobName = either(in.ConcourseURL, in.PipelineURL), in.ConcourseJob
 	b.Base, b.Inputs = in.Base, in.Inputs
-	b.Metadata = in.BuildMetadata
-	if isNull(b.Metadata) {
-		b.Metadata = in.Metadata
+	var err error
+	if b.Metadata, err = object("build_metadata", in.BuildMetadata); err == nil && b.Metadata == nil {
+		b.Metadata, err = object("metadata", in.Metadata)
 	}
-	if isNull(b.Metadata) {
-		b.Metadata = nil
+	if err != nil {
+		return c, err
 	}
 	return c, c.check()
 }

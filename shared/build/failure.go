@@ -15,7 +15,7 @@ type FailureIn struct {
 	StateCode    api.IntOrString `json:"state_code,omitzero" doc:"Where it failed; default: where the build is."`
 	State        api.IntOrString `json:"state,omitzero" doc:"Alias of state_code."`
 	StateName    string          `json:"state_name,omitempty" maxLength:"100"`
-	ErrorMessage string          `json:"error_message" required:"true" minLength:"1" maxLength:"8000"`
+	ErrorMessage string          `json:"error_message" required:"true" minLength:"1" doc:"The middle of one longer than 8000 characters is left out."`
 	ErrorDetails json.RawMessage `json:"error_details,omitempty"`
 	Details      json.RawMessage `json:"details,omitempty" doc:"Alias of error_details."`
 	Metadata     json.RawMessage `json:"metadata,omitempty" doc:"Alias of error_details."`
@@ -29,6 +29,20 @@ type FailureIn struct {
 	Attempt      *int            `json:"attempt,omitempty" minimum:"1" maximum:"1000000"`
 	Worker       string          `json:"worker,omitempty" maxLength:"200"`
 	Target       string          `json:"target,omitempty" maxLength:"200" doc:"The part of the state that failed."`
+
+	BuildID string   `json:"build_id,omitempty" doc:"Older callers say it once more; the path counts."`
+	Unread  []string `json:"-"` // fields that could not be read
+}
+
+// Ornaments implements api.Keeper.
+func (in *FailureIn) Ornaments() []string {
+	return []string{"build_id", "error_code", "component", "failure_type", "exit_code"}
+}
+
+// Keep implements api.Keeper.
+func (in *FailureIn) Keep(unread map[string]string) bool {
+	in.Unread = unreadLines(unread)
+	return true
 }
 
 // A FailureRow is one failure as the history keeps it: without what was not
@@ -52,6 +66,7 @@ type FailureRow struct {
 	Worker       string          `json:"worker,omitempty"`
 	Target       string          `json:"target,omitempty"`
 	Status       Status          `json:"status" doc:"Of the build."`
+	Unread       []string        `json:"unread,omitempty"`
 	CreatedAt    time.Time       `json:"created_at,omitzero"`
 }
 
@@ -77,6 +92,7 @@ type ShownFailure struct {
 	Resolved     bool            `json:"resolved" doc:"The state was completed since."`
 	Resolution   *string         `json:"resolution_notes"`
 	Status       Status          `json:"status" doc:"Of the build."`
+	Unread       []string        `json:"unread" doc:"Fields that could not be read, as they were sent."`
 	CreatedAt    time.Time       `json:"created_at"`
 	ResolvedAt   *time.Time      `json:"resolved_at"`
 }
@@ -85,7 +101,7 @@ func (r FailureRow) show() ShownFailure {
 	return ShownFailure{
 		ID: r.ID, BuildID: r.BuildID, StateCode: r.StateCode, State: r.State, FailureType: text(r.FailureType), FailureClass: r.FailureClass, ClassReason: text(r.ClassReason), ErrorMessage: r.ErrorMessage,
 		ErrorCode: text(r.ErrorCode), ErrorDetails: raw(r.ErrorDetails), Component: text(r.Component), IsRetryable: r.IsRetryable, RetryAttempt: r.RetryAttempt,
-		ExitCode: r.ExitCode, Attempt: r.Attempt, Worker: text(r.Worker), Target: text(r.Target), Status: r.Status, CreatedAt: r.CreatedAt,
+		ExitCode: r.ExitCode, Attempt: r.Attempt, Worker: text(r.Worker), Target: text(r.Target), Status: r.Status, Unread: r.Unread, CreatedAt: r.CreatedAt,
 	}
 }
 
@@ -132,14 +148,14 @@ func (b *Build) Fail(in FailureIn, rules Rules, now time.Time) (Entry, error) {
 		return Entry{}, err
 	}
 	b.mark(Report{ReportIn: ReportIn{Target: in.Target}, At: code.Number, How: Failed}, now)
-	b.Current, b.Message = code.Number, in.ErrorMessage
+	b.Current, b.Message = code.Number, cut(in.ErrorMessage, MaxFailureText)
 	b.fail(code.Number, class, now)
 	b.Deadline = nil
 	b.followResume(code.Number, Failed)
 	return NewEntry(FailureReported, FailureRow{
-		StateCode: code.Number, State: code.Number, FailureType: in.FailureType, FailureClass: class, ClassReason: why, ErrorMessage: in.ErrorMessage,
+		StateCode: code.Number, State: code.Number, FailureType: in.FailureType, FailureClass: class, ClassReason: why, ErrorMessage: b.Message,
 		ErrorCode: in.ErrorCode, ErrorDetails: details, Component: in.Component, IsRetryable: in.IsRetryable, RetryAttempt: retry,
-		ExitCode: in.ExitCode, Attempt: b.Attempt, Worker: in.Worker, Target: in.Target, Status: b.Status,
+		ExitCode: in.ExitCode, Attempt: b.Attempt, Worker: in.Worker, Target: in.Target, Status: b.Status, Unread: in.Unread,
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"bldst/shared/api"
 	"bldst/shared/problem"
 )
 
@@ -116,17 +117,16 @@ func (in JobIn) Job(b *Build, now time.Time) (*Job, error) {
 
 // A JobPatch is the body of PATCH /builds/{id}/jobs/{jid}: any subset.
 type JobPatch struct {
-	Status      string  `json:"status,omitempty" maxLength:"50" doc:"As in POST."`
-	StartedAt   *string `json:"started_at,omitempty" maxLength:"40" doc:"RFC 3339. Default: when it is first said to run."`
-	CompletedAt *string `json:"completed_at,omitempty" maxLength:"40" doc:"RFC 3339. Default: when it is first said to have ended."`
+	Status      string    `json:"status,omitempty" maxLength:"50" doc:"As in POST."`
+	StartedAt   *api.Time `json:"started_at,omitempty" doc:"Default: when it is first said to run."`
+	CompletedAt *api.Time `json:"completed_at,omitempty" doc:"Default: when it is first said to have ended."`
 	Claimed
 }
 
 // Apply changes j.
 func (p JobPatch) Apply(j *Job, now time.Time) error {
-	if err := setTimes(timeField{"started_at", &j.StartedAt, p.StartedAt}, timeField{"completed_at", &j.CompletedAt, p.CompletedAt}); err != nil {
-		return err
-	}
+	setTime(&j.StartedAt, p.StartedAt)
+	setTime(&j.CompletedAt, p.CompletedAt)
 	j.UpdatedAt = now
 	if p.Status == "" {
 		return nil
@@ -134,24 +134,9 @@ func (p JobPatch) Apply(j *Job, now time.Time) error {
 	return j.say(p.Status, now)
 }
 
-// A timeField is a time of a body that may be given.
-type timeField struct {
-	name string
-	to   **time.Time
-	from *string
-}
-
-// setTimes sets the times that are given.
-func setTimes(fields ...timeField) error {
-	for _, f := range fields {
-		if f.from == nil {
-			continue
-		}
-		at, err := parseTime(f.name, *f.from)
-		if err != nil {
-			return err
-		}
-		*f.to = at
+// setTime sets a time that is given.
+func setTime(to **time.Time, from *api.Time) {
+	if from != nil {
+		*to = from.At()
 	}
-	return nil
 }

@@ -16,8 +16,8 @@ type ReportIn struct {
 	StateCode api.IntOrString `json:"state_code,omitzero" doc:"0-100, or the name of a state."`
 	State     api.IntOrString `json:"state,omitzero" doc:"Alias of state_code."`
 	StateName string          `json:"state_name,omitempty" maxLength:"100" doc:"The name of a state, from the project's state codes or built in."`
-	Status    string          `json:"status,omitempty" maxLength:"1000" doc:"pending, in_progress, completed, failed or cancelled, or what a CI calls them. A text that is not understood is kept as the message; it completes nothing and resumes nothing, and the answer carries a Warning."`
-	Message   string          `json:"message,omitempty" maxLength:"4000"`
+	Status    string          `json:"status,omitempty" doc:"pending, in_progress, completed, failed or cancelled, or what a CI calls them. A text that is not understood is kept as the message; it completes nothing and resumes nothing, and the answer carries a Warning."`
+	Message   string          `json:"message,omitempty" doc:"The middle of one longer than 4000 characters is left out."`
 	Metadata  json.RawMessage `json:"metadata,omitempty"`
 
 	ArtifactStorageType string          `json:"artifact_storage_type,omitempty" maxLength:"50" doc:"s3, nfs, ebs, ceph, azure-blob, gcs, local ..."`
@@ -26,10 +26,13 @@ type ReportIn struct {
 	ArtifactChecksum    string          `json:"artifact_checksum,omitempty" maxLength:"128"`
 	ArtifactMetadata    json.RawMessage `json:"artifact_metadata,omitempty"`
 
-	StartTime    *time.Time `json:"start_time,omitempty"`
-	EndTime      *time.Time `json:"end_time,omitempty"`
-	ErrorMessage string     `json:"error_message,omitempty" maxLength:"4000"`
-	RetryCount   *int       `json:"retry_count,omitempty" minimum:"0" maximum:"1000000"`
+	StartTime    *api.Time `json:"start_time,omitempty"`
+	EndTime      *api.Time `json:"end_time,omitempty"`
+	ErrorMessage string    `json:"error_message,omitempty" doc:"As message."`
+	RetryCount   *int      `json:"retry_count,omitempty" minimum:"0" maximum:"1000000"`
+
+	BuildID string   `json:"build_id,omitempty" doc:"Older callers say it once more; the path counts."`
+	Unread  []string `json:"-"` // fields of a failure that could not be read
 
 	Attempt     *int   `json:"attempt,omitempty" minimum:"1" maximum:"1000000" doc:"The attempt the worker belongs to; a report of a replaced one is refused. Also as header X-Build-Attempt."`
 	Worker      string `json:"worker,omitempty" maxLength:"200" doc:"Who reports. With it the worker gets a lease."`
@@ -50,6 +53,9 @@ type Report struct {
 	Class   Class  // of the failure, when the status word tells
 	Unclear string // what was not understood of the status, and what was made of it; "" when it was
 
+	Warnings []string // what the caller is told beside that
+	whole    string   // the text that Text is of
+
 	Interrupted bool // it was reported as cancelled, and nobody had asked for that
 }
 
@@ -62,14 +68,56 @@ func (in ReportIn) Normalise(current int, rules Rules) (Report, error) {
 		return r, err
 	}
 	r.At = code.Number
+	if err := r.documents(); err != nil {
+		return r, err
+	}
 	r.how(code, rules)
 	if r.Text == "" {
 		r.Text = in.ErrorMessage
+	}
+	r.whole, r.Text, r.ErrorMessage = r.Text, cut(r.Text, MaxText), cut(r.ErrorMessage, MaxText)
+	for _, f := range []struct{ name, text string }{{"message", r.whole}, {"error_message", in.ErrorMessage}} {
+		if note := CutNote(f.name, f.text, MaxText); note != "" {
+			r.Warnings = append(r.Warnings, note)
+		}
 	}
 	if in.Attempt != nil {
 		r.Attempt = *in.Attempt
 	}
 	return r, nil
+}
+
+// documents refuses metadata that is no object; that of a failure is kept
+// whatever it is.
+func (r *Report) documents() error {
+	for name, doc := range map[string]*json.RawMessage{"metadata": &r.Metadata, "artifact_metadata": &r.ArtifactMetadata} {
+		if isNull(*doc) || r.failing() && len(*doc) <= MaxMetadata {
+			continue
+		}
+		var err error
+		if *doc, err = object(name, *doc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failing reports whether in tells of a failure: that is not lost for anything
+// that is only kept.
+func (in *ReportIn) failing() bool {
+	m, known := ParseWord(in.Status)
+	return known && (m.State == Failed || m.State == Cancelled)
+}
+
+// Ornaments implements api.Keeper.
+func (in *ReportIn) Ornaments() []string {
+	return []string{"build_id", "start_time", "end_time", "retry_count", "artifact_storage_type", "artifact_storage_path", "artifact_size_bytes", "artifact_checksum", "error_message"}
+}
+
+// Keep implements api.Keeper: a report that is none of a failure is refused.
+func (in *ReportIn) Keep(unread map[string]string) bool {
+	in.Unread = unreadLines(unread)
+	return in.failing()
 }
 
 // how sets what r says of the state code. A word that is not understood is kept
@@ -227,7 +275,7 @@ func (r Report) class() Class {
 	case r.Class == TimedOut || r.Class == Stalled:
 		return r.Class
 	}
-	if c := ClassOf(Signs{Message: r.Text}); c != Unknown || r.Class == "" {
+	if c := ClassOf(Signs{Message: r.whole}); c != Unknown || r.Class == "" {
 		return c
 	}
 	return r.Class
@@ -352,10 +400,10 @@ func (b *Build) stateEntry(r Report, now time.Time) (Entry, error) {
 		ArtifactStorageType: r.ArtifactStorageType, ArtifactStoragePath: r.ArtifactStoragePath,
 		ArtifactSizeBytes: r.ArtifactSizeBytes, ArtifactChecksum: r.ArtifactChecksum, ArtifactMetadata: r.ArtifactMetadata,
 		StartTime: m.begun(now), ErrorMessage: r.ErrorMessage, RetryCount: b.Marks.Retries(r.At),
-		Attempt: b.Attempt, Worker: r.Worker, Target: r.Target, Fingerprint: r.Fingerprint,
+		Attempt: b.Attempt, Worker: r.Worker, Target: r.Target, Fingerprint: r.Fingerprint, Unread: r.Unread,
 	}
-	if r.StartTime != nil {
-		row.StartTime = r.StartTime.UTC()
+	if at := r.StartTime.At(); at != nil {
+		row.StartTime = *at
 	}
 	if r.RetryCount != nil {
 		row.RetryCount = *r.RetryCount
@@ -406,6 +454,7 @@ type StateRow struct {
 	Worker              string          `json:"worker,omitempty"`
 	Target              string          `json:"target,omitempty"`
 	Fingerprint         string          `json:"fingerprint,omitempty"`
+	Unread              []string        `json:"unread,omitempty"`
 	Timestamp           time.Time       `json:"timestamp,omitzero"`
 	CreatedAt           time.Time       `json:"created_at,omitzero"`
 }
@@ -443,6 +492,7 @@ type ShownState struct {
 	Worker              *string         `json:"worker"`
 	Target              *string         `json:"target"`
 	Fingerprint         *string         `json:"fingerprint"`
+	Unread              []string        `json:"unread" doc:"Of a failure: fields that could not be read, as they were sent."`
 	Timestamp           time.Time       `json:"timestamp" doc:"Same as created_at."`
 	CreatedAt           time.Time       `json:"created_at"`
 }
@@ -453,6 +503,6 @@ func (r StateRow) show() ShownState {
 		ArtifactStorageType: text(r.ArtifactStorageType), ArtifactStoragePath: text(r.ArtifactStoragePath), ArtifactSizeBytes: r.ArtifactSizeBytes,
 		ArtifactChecksum: text(r.ArtifactChecksum), ArtifactMetadata: raw(r.ArtifactMetadata), StartTime: r.StartTime, EndTime: r.EndTime, Duration: r.Duration,
 		ErrorMessage: text(r.ErrorMessage), RetryCount: r.RetryCount, Attempt: r.Attempt, Worker: text(r.Worker), Target: text(r.Target),
-		Fingerprint: text(r.Fingerprint), Timestamp: r.Timestamp, CreatedAt: r.CreatedAt,
+		Fingerprint: text(r.Fingerprint), Unread: r.Unread, Timestamp: r.Timestamp, CreatedAt: r.CreatedAt,
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"bldst/shared/api"
 	"bldst/shared/build"
 )
 
@@ -259,7 +260,7 @@ func TestWhatTheHistorySaysOfAReport(t *testing.T) {
 		t.Error(diff)
 	}
 	given := noon.Add(-time.Hour)
-	e, err = w.try(build.ReportIn{StateCode: code(30), Status: "failed", StartTime: &given, EndTime: &noon, RetryCount: ptr(4), Message: "no space left"})
+	e, err = w.try(build.ReportIn{StateCode: code(30), Status: "failed", StartTime: &api.Time{Time: given}, EndTime: &api.Time{Time: noon}, RetryCount: ptr(4), Message: "no space left"})
 	if err != nil {
 		t.Fatal(err)
 	}

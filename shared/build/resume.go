@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"bldst/shared/api"
 	"bldst/shared/problem"
 )
 
@@ -239,24 +240,23 @@ func fingerprints(in map[string]string) (map[int]string, error) {
 
 // A RequestPatch is the body of PATCH /resume-requests/{rid}: any subset.
 type RequestPatch struct {
-	JobID        *string `json:"orchestration_job_id,omitempty" maxLength:"300"`
-	JobURL       *string `json:"orchestration_job_url,omitempty" maxLength:"2000"`
-	Status       string  `json:"orchestration_status,omitempty" maxLength:"50" doc:"pending, triggered, running, completed or failed. A resume that failed before a worker has reported fails the build again."`
-	TriggeredAt  *string `json:"triggered_at,omitempty" maxLength:"40" doc:"RFC 3339."`
-	CompletedAt  *string `json:"completed_at,omitempty" maxLength:"40" doc:"RFC 3339."`
-	ErrorMessage *string `json:"error_message,omitempty" maxLength:"4000"`
+	JobID        *string   `json:"orchestration_job_id,omitempty" maxLength:"300"`
+	JobURL       *string   `json:"orchestration_job_url,omitempty" maxLength:"2000"`
+	Status       string    `json:"orchestration_status,omitempty" maxLength:"50" doc:"pending, triggered, running, completed or failed. A resume that failed before a worker has reported fails the build again."`
+	TriggeredAt  *api.Time `json:"triggered_at,omitempty"`
+	CompletedAt  *api.Time `json:"completed_at,omitempty"`
+	ErrorMessage *string   `json:"error_message,omitempty" doc:"The middle of one longer than 4000 characters is left out."`
 	Claimed
 }
 
 // Apply changes r, and the build b it belongs to when that ends its resume.
 func (p RequestPatch) Apply(r *Request, b *Build, rules Rules, now time.Time) error {
-	if err := setTimes(timeField{"triggered_at", &r.TriggeredAt, p.TriggeredAt}, timeField{"completed_at", &r.CompletedAt, p.CompletedAt}); err != nil {
-		return err
-	}
+	setTime(&r.TriggeredAt, p.TriggeredAt)
+	setTime(&r.CompletedAt, p.CompletedAt)
 	for _, f := range []struct {
 		to   **string
 		from *string
-	}{{&r.JobID, p.JobID}, {&r.JobURL, p.JobURL}, {&r.ErrorMessage, p.ErrorMessage}} {
+	}{{&r.JobID, p.JobID}, {&r.JobURL, p.JobURL}, {&r.ErrorMessage, cutText(p.ErrorMessage)}} {
 		if f.from != nil {
 			*f.to = f.from
 		}

@@ -143,7 +143,7 @@ func TestHowAResumeGoes(t *testing.T) {
 	fail := func(s *scene, _ *build.Request) error { s.fails("late"); return nil }
 	cancel := func(s *scene, _ *build.Request) error { _, err := s.b.Cancel("", s.tick()); return err }
 	put := func(s *scene, _ *build.Request) error {
-		_, err := s.b.Update(build.UpdateIn{Status: "completed"}, s.rules, s.tick())
+		_, err := s.b.Update(build.UpdateIn{CurrentState: code(100), Status: "completed"}, s.rules, s.tick())
 		return err
 	}
 	triggered := patch(build.RequestPatch{Status: "triggered"})
@@ -207,12 +207,11 @@ func TestTheOrchestratorsWord(t *testing.T) {
 		want   string
 	}{
 		"a status that is none":                {"pending", build.RequestPatch{Status: "splendid"}, "invalid orchestration_status"},
-		"a time that is none":                  {"pending", build.RequestPatch{TriggeredAt: ptr("yesterday")}, "invalid triggered_at"},
 		"a closed request stays closed":        {"failed", build.RequestPatch{Status: "running"}, "refused"},
 		"what it was":                          {"failed", build.RequestPatch{Status: "failed"}, ""},
 		"the job of a closed one can be noted": {"completed", build.RequestPatch{JobURL: ptr("https://ci")}, ""},
 		"an older word":                        {"pending", build.RequestPatch{Status: "in_progress"}, ""},
-		"times are kept":                       {"pending", build.RequestPatch{Status: "completed", TriggeredAt: ptr("2024-01-01T00:00:00Z"), CompletedAt: ptr("2024-01-02")}, ""},
+		"times are kept":                       {"pending", build.RequestPatch{Status: "completed", TriggeredAt: at("2024-01-01T00:00:00Z"), CompletedAt: at("2024-01-02")}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

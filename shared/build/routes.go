@@ -220,7 +220,7 @@ type reportIn struct {
 
 func (s *Service) report(ctx context.Context, in *reportIn) (*api.Object[StateAnswer], error) {
 	in.Body.Attempt = claimed(ctx)
-	var unclear string
+	var said Report
 	b, entry, err := s.Store.ChangeBuild(ctx, in.ID, func(b *Build, rules Rules, now time.Time) (Entry, error) {
 		if err := in.Check(b.Rev); err != nil {
 			return Entry{}, err
@@ -232,7 +232,7 @@ func (s *Service) report(ctx context.Context, in *reportIn) (*api.Object[StateAn
 		if len(r.Metadata)+len(r.ArtifactMetadata) > MaxMetadata {
 			return Entry{}, problem.New(problem.TooLarge, "metadata is larger than %d bytes; store it elsewhere and send its address.", MaxMetadata)
 		}
-		unclear = r.Unclear
+		said = r
 		entry, err := b.Advance(r, rules, now)
 		if err == nil && in.Body.Worker != "" && b.Status.Active() {
 			b.lend(in.Body.Worker, rules, now)
@@ -245,7 +245,9 @@ func (s *Service) report(ctx context.Context, in *reportIn) (*api.Object[StateAn
 	if err != nil {
 		return nil, err
 	}
-	api.Warn(ctx, unclear)
+	for _, w := range append(said.Warnings, said.Unclear) {
+		api.Warn(ctx, w)
+	}
 	row, err := stateOf(entry)
 	if err != nil {
 		return nil, err
@@ -338,6 +340,7 @@ func (s *Service) fail(ctx context.Context, in *failIn) (*api.Object[ShownFailur
 	if err != nil {
 		return nil, err
 	}
+	api.Warn(ctx, CutNote("error_message", in.Body.ErrorMessage, MaxFailureText))
 	row, err := failureOf(entry, b)
 	if err != nil {
 		return nil, err

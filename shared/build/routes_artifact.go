@@ -56,19 +56,19 @@ func artifactAnswer(a *Artifact, err error) (*api.Object[*Artifact], error) {
 type listArtifactsIn struct {
 	Ref
 	api.Page
-	StateCode   int    `query:"state_code" default:"-1" minimum:"-1" maximum:"100" doc:"Only those of that state."`
-	State       int    `query:"state" default:"-1" minimum:"-1" maximum:"100" doc:"Alias of state_code."`
-	Type        string `query:"artifact_type" maxLength:"100" doc:"Only those of that type."`
-	IsResumable string `query:"is_resumable" maxLength:"10" doc:"true or false."`
-	Resumable   string `query:"resumable" maxLength:"10" doc:"Alias of is_resumable."`
-	IsFinal     string `query:"is_final" maxLength:"10" doc:"true or false."`
-	Deleted     bool   `query:"include_deactivated" doc:"Deleted ones too."`
+	StateCode   api.Optional[int] `query:"state_code" minimum:"0" maximum:"100" doc:"Only those of that state."`
+	State       api.Optional[int] `query:"state" minimum:"0" maximum:"100" doc:"Alias of state_code."`
+	Type        string            `query:"artifact_type" maxLength:"100" doc:"Only those of that type."`
+	IsResumable string            `query:"is_resumable" maxLength:"10" doc:"true or false."`
+	Resumable   string            `query:"resumable" maxLength:"10" doc:"Alias of is_resumable."`
+	IsFinal     string            `query:"is_final" maxLength:"10" doc:"true or false."`
+	Deleted     bool              `query:"include_deactivated" doc:"Deleted ones too."`
 }
 
 func (s *ArtifactService) list(ctx context.Context, in *listArtifactsIn) (*api.List[*Artifact], error) {
 	q := ArtifactQuery{Type: in.Type, Deleted: in.Deleted, PageQuery: PageQuery{in.Skip, in.Limit, in.Cursor}}
-	if code := max(in.StateCode, in.State); code >= 0 {
-		q.State = &code
+	if q.State = in.StateCode.Get(); q.State == nil {
+		q.State = in.State.Get()
 	}
 	var err error
 	if q.Resumable, err = queryFlag("is_resumable", either(in.IsResumable, in.Resumable)); err != nil {

@@ -67,15 +67,11 @@ func (s *ResumeService) context(ctx context.Context, in *contextIn) (*api.Object
 
 type planIn struct {
 	Ref
-	From int `query:"from" default:"-1" minimum:"-1" maximum:"100" doc:"The first state to run. Default: where the build failed, else where it is."`
+	From api.Optional[int] `query:"from" minimum:"0" maximum:"100" doc:"The first state to run. Default: where the build failed, else where it is."`
 }
 
 func (s *ResumeService) plan(ctx context.Context, in *planIn) (*api.Object[*Plan], error) {
-	var from *int
-	if in.From >= FirstState {
-		from = &in.From
-	}
-	return s.planOf(ctx, in.ID, from, nil)
+	return s.planOf(ctx, in.ID, in.From.Get(), nil)
 }
 
 type planWithIn struct {

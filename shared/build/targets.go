@@ -110,8 +110,8 @@ func ofTarget(target string, how Status) Status {
 func (m Mark) ended(r Report, now time.Time) *time.Time {
 	end := time.Unix(m.End, 0).UTC()
 	switch {
-	case r.EndTime != nil:
-		end = r.EndTime.UTC()
+	case r.EndTime.At() != nil:
+		end = *r.EndTime.At()
 	case r.Target != "" && (r.How == Completed || r.How == Failed):
 		end = time.Unix(now.Unix(), 0).UTC()
 	case m.End == 0 || r.Target != "":

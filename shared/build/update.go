@@ -10,23 +10,58 @@ import (
 
 // An UpdateIn is the body of PUT /builds/{id}: any subset.
 type UpdateIn struct {
-	CurrentState  api.IntOrString `json:"current_state,omitzero" doc:"0-100 or the name of a state."`
-	Status        string          `json:"status,omitempty" maxLength:"100"`
-	EndTime       *time.Time      `json:"end_time,omitempty"`
-	AMIID         *string         `json:"ami_id,omitempty" maxLength:"200"`
-	ImageID       *string         `json:"image_id,omitempty" maxLength:"200"`
-	Manifest      json.RawMessage `json:"packer_manifest,omitempty"`
-	Description   *string         `json:"description,omitempty" maxLength:"2000"`
-	BuildMetadata json.RawMessage `json:"build_metadata,omitempty"`
-	Message       string          `json:"message,omitempty" maxLength:"4000"`
-	CommitHash    *string         `json:"commit_hash,omitempty" maxLength:"200"`
-	PipelineURL   *string         `json:"pipeline_url,omitempty" maxLength:"2000"`
-	Attempt       *int            `json:"attempt,omitempty" minimum:"1" maximum:"1000000"`
+	CurrentState  api.IntOrString   `json:"current_state,omitzero" doc:"0-100 or the name of a state."`
+	StateCode     api.IntOrString   `json:"state_code,omitzero" doc:"Alias of current_state."`
+	Status        string            `json:"status,omitempty" maxLength:"100" doc:"As in a report: completed only with state 100 or one its project marks as final."`
+	EndTime       *api.Time         `json:"end_time,omitempty"`
+	AMIID         *string           `json:"ami_id,omitempty" maxLength:"2000" doc:"Also as Packer writes those of many regions: us-east-1:ami-0abc,eu-west-1:ami-0def"`
+	AMIIDs        map[string]string `json:"ami_ids,omitempty" doc:"The image of each region. Instead of ami_id."`
+	ImageID       *string           `json:"image_id,omitempty" maxLength:"2000"`
+	Manifest      json.RawMessage   `json:"packer_manifest,omitempty" doc:"An object or a list."`
+	Description   *string           `json:"description,omitempty" maxLength:"2000"`
+	BuildMetadata json.RawMessage   `json:"build_metadata,omitempty" doc:"An object."`
+	Metadata      json.RawMessage   `json:"metadata,omitempty" doc:"Alias of build_metadata."`
+	Message       string            `json:"message,omitempty" doc:"The middle of one longer than 4000 characters is left out."`
+	CommitHash    *string           `json:"commit_hash,omitempty" maxLength:"200"`
+	PipelineURL   *string           `json:"pipeline_url,omitempty" maxLength:"2000"`
+	ConcourseURL  *string           `json:"concourse_pipeline_url,omitempty" maxLength:"2000" doc:"Alias of pipeline_url."`
+	Attempt       *int              `json:"attempt,omitempty" minimum:"1" maximum:"1000000"`
+}
+
+// normalise is the one place that knows the spellings of a change.
+func (in UpdateIn) normalise() (UpdateIn, error) {
+	if !in.CurrentState.IsSet() {
+		in.CurrentState = in.StateCode
+	}
+	if in.PipelineURL == nil {
+		in.PipelineURL = in.ConcourseURL
+	}
+	in.Message = cut(in.Message, MaxText)
+	name := "build_metadata"
+	if isNull(in.BuildMetadata) {
+		name, in.BuildMetadata = "metadata", in.Metadata
+	}
+	in.StateCode, in.ConcourseURL, in.Metadata = api.IntOrString{}, nil, nil
+	var err error
+	if in.BuildMetadata, err = object(name, in.BuildMetadata); err != nil {
+		return in, err
+	}
+	if m := in.Manifest; !isNull(m) && m[0] != '{' && m[0] != '[' {
+		return in, problem.BadField("packer_manifest", "type_error", "Expected an object or a list")
+	}
+	if len(in.AMIIDs) > 0 {
+		in.AMIID, err = joinAMIs(in.AMIIDs)
+	}
+	return in, err
 }
 
 // Update applies in to b. Where the build is and how it goes can be changed
 // only while it has not ended; what it produced always.
 func (b *Build) Update(in UpdateIn, rules Rules, now time.Time) (Entry, error) {
+	in, err := in.normalise()
+	if err != nil {
+		return Entry{}, err
+	}
 	if in.CurrentState.IsSet() || in.Status != "" {
 		if err := b.move(in, rules, now); err != nil {
 			return Entry{}, err
@@ -50,9 +85,8 @@ func (b *Build) Update(in UpdateIn, rules Rules, now time.Time) (Entry, error) {
 			*f.to = f.from
 		}
 	}
-	if in.EndTime != nil && b.EndTime != nil {
-		end := in.EndTime.UTC()
-		b.EndTime = &end
+	if end := in.EndTime.At(); end != nil && b.EndTime != nil {
+		b.EndTime = end
 	}
 	return NewEntry(Updated, in)
 }
@@ -75,16 +109,28 @@ func (b *Build) move(in UpdateIn, rules Rules, now time.Time) error {
 	if err := b.open(); err != nil {
 		return err
 	}
+	if how == Completed && r.How != Completed || how == Completed && b.Status != Completed {
+		if err := b.completable(r, rules); err != nil {
+			return err
+		}
+	}
 	if b.Cancelling = b.Cancelling || r.How == Cancelled; r.How == Cancelled { // PUT asks for it by itself
 		r.Attempt = 0
 	}
-	if _, err := b.Advance(r, rules, now); err != nil {
-		return err
-	}
-	if known && how == Completed && b.Status != Completed { // PUT speaks of the build, a report of a state
-		b.end(Completed, now)
-		b.Deadline = nil
-		b.followResume(r.At, Completed)
+	_, err = b.Advance(r, rules, now)
+	return err
+}
+
+// completable refuses to complete a build by saying so: its last state must be
+// done, and a failed build must be resumed. It says how.
+func (b *Build) completable(r Report, rules Rules) error {
+	switch {
+	case b.Status == Failed:
+		return problem.New(problem.Conflict, "Attempt %d failed in state %d, and a change of the build is no work on it. Resume it (POST /builds/%s/resume, bldst build resume %s), "+
+			"or report the state that is done by now (POST /builds/%s/state, bldst state update %s --state CODE --status completed).", b.Attempt, b.Current, b.ID, b.ID, b.ID, b.ID)
+	case r.How != Completed || r.At != LastState && !rules.Final(r.At):
+		return problem.New(problem.Conflict, "The build is in state %d and is completed by state %d, or one its project marks as final. Send current_state %d with the status, "+
+			"or report it: POST /builds/%s/state, bldst state update %s --state %d --status completed.", b.Current, LastState, LastState, b.ID, b.ID, LastState)
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ type View struct {
 	PipelineURL     *string           `json:"pipeline_url" doc:"Same as concourse_pipeline_url."`
 	CommitHash      *string           `json:"commit_hash"`
 	AMIID           *string           `json:"ami_id"`
+	AMIIDs          map[string]string `json:"ami_ids" doc:"The image of each region, when ami_id names regions."`
 	ImageID         *string           `json:"image_id"`
 	PackerManifest  json.RawMessage   `json:"packer_manifest"`
 	StartTime       *time.Time        `json:"start_time"`
@@ -77,7 +78,7 @@ func (b *Build) View() View {
 		Attempt: b.Attempt, Revision: b.Rev, DeadlineAt: b.Deadline, CancelRequested: b.Cancelling, ExecutionARN: text(b.Execution), ETA: b.ETA,
 		Base: b.Base, Inputs: b.Inputs, BuildMetadata: raw(b.Metadata), Metadata: raw(b.Metadata),
 		Description: text(b.Description), CreatedBy: text(b.CreatedBy), ConcourseURL: text(b.PipelineURL), PipelineURL: text(b.PipelineURL),
-		ConcourseJob: text(b.JobName), CommitHash: text(b.CommitHash), AMIID: text(b.AMIID), ImageID: text(b.ImageID), PackerManifest: raw(b.Manifest),
+		ConcourseJob: text(b.JobName), CommitHash: text(b.CommitHash), AMIID: text(b.AMIID), AMIIDs: splitAMIs(b.AMIID), ImageID: text(b.ImageID), PackerManifest: raw(b.Manifest),
 		StartTime: b.StartTime, EndTime: b.EndTime, CreatedAt: b.CreatedAt, UpdatedAt: b.UpdatedAt, DeactivatedAt: b.DeactivatedAt,
 		Links: links(b.ID),
 	}
@@ -85,7 +86,7 @@ func (b *Build) View() View {
 		v.LeaseUntil = &v.Lease.Until
 	}
 	if b.StartTime != nil && b.EndTime != nil {
-		secs := int64(b.EndTime.Sub(*b.StartTime).Seconds())
+		secs := max(0, int64(b.EndTime.Sub(*b.StartTime).Seconds()))
 		v.Duration = &secs
 	}
 	return v

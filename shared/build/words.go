@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+
+	"bldst/shared/api"
 )
 
 // A Meaning is what a status word says of a piece of work: a state, a job, a
@@ -163,48 +165,17 @@ func Misunderstood(word, instead string) string {
 		return "The status is blank, maybe from a variable that is not set; " + instead
 	}
 	hint := ""
-	if near := nearestWord(word); near != "" {
+	if near := api.Nearest(strings.TrimSpace(word), statusNames()); near != "" {
 		hint = fmt.Sprintf(" (did you mean %s?)", near)
 	}
 	return fmt.Sprintf("The status '%s' is none that is known%s; %s", clipText(word), hint, instead)
 }
 
-// nearestWord returns the status that word is a typing mistake of, "" when it
-// looks like none.
-func nearestWord(word string) string {
-	typed := fold(word)
-	if len(typed) < 4 || len(typed) > 20 {
-		return ""
+// statusNames are the statuses, as words.
+func statusNames() []string {
+	out := make([]string, len(Statuses))
+	for i, s := range Statuses {
+		out[i] = string(s)
 	}
-	for _, s := range Statuses {
-		if typos(typed, fold(string(s))) <= 2 {
-			return string(s)
-		}
-	}
-	return ""
-}
-
-// typos returns how many letters must be added, left out, changed or swapped
-// with their neighbour to make b of a.
-func typos(a, b string) int {
-	before, last, row := []int(nil), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row = make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			change := 1
-			if a[i-1] == b[j-1] {
-				change = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+change)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last = last, row
-	}
-	return last[len(b)]
+	return out
 }

@@ -3,11 +3,9 @@ package drive
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"reflect"
-	"strconv"
 	"strings"
 
+	"bldst/shared/api"
 	"bldst/shared/build"
 	"bldst/shared/problem"
 )
@@ -42,6 +40,15 @@ type OpenIn struct {
 	Input     json.RawMessage `json:"input"`
 }
 
+// An openBody is what an execution is started with: the body of POST /builds,
+// or an Ask.
+type openBody struct {
+	build.CreateIn
+	Attempt  int    `json:"attempt,omitempty" minimum:"0"`
+	Previous string `json:"previous_execution,omitempty" maxLength:"500"`
+	From     string `json:"hand_over_from,omitempty" maxLength:"500"`
+}
+
 // OpenBuild finds or makes the build that the execution is to drive, and makes
 // it its driver. The input is an Ask, or the body of POST /builds in any of
 // its generations: then the build is found by its number, or made. Without a
@@ -49,23 +56,14 @@ type OpenIn struct {
 // build. An execution for a build that has another open one ends at once; one
 // that takes a build over stops the one before.
 func (t *Tasks) OpenBuild(ctx context.Context, in OpenIn) (build.Drive, error) {
-	var body struct {
-		build.CreateIn
-		Attempt  int    `json:"attempt"`
-		Previous string `json:"previous_execution"`
-		From     string `json:"hand_over_from"`
-	}
-	if err := json.Unmarshal(in.Input, &body); err != nil {
-		return build.Drive{}, &Refused{Detail: "The input is not the body of POST /builds: " + err.Error()}
+	body, _, err := api.Decode[openBody](in.Input)
+	if err != nil {
+		return build.Drive{}, refused(err)
 	}
 	if body.BuildNumber == "" && body.BuildID == "" {
 		body.BuildNumber = executionName(in.Execution)
 	}
-	if err := checkLengths(body.CreateIn); err != nil {
-		return build.Drive{}, err
-	}
 	var id string
-	var err error
 	if body.Attempt > 0 {
 		id, err = t.find(ctx, body.BuildID)
 	} else {
@@ -291,17 +289,3 @@ func (t *Tasks) ResumeBuild(ctx context.Context, in WaitIn) (build.Drive, error)
 
 // executionName returns the name in the ARN of an execution.
 func executionName(arn string) string { return arn[strings.LastIndex(arn, ":")+1:] }
-
-// checkLengths refuses texts that POST /builds would refuse: the same tags.
-func checkLengths(in build.CreateIn) error {
-	v := reflect.ValueOf(in)
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		limit, err := strconv.Atoi(f.Tag.Get("maxLength"))
-		if err == nil && f.Type.Kind() == reflect.String && len([]rune(v.Field(i).String())) > limit {
-			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			return &Refused{Detail: fmt.Sprintf("%s is longer than %d characters", name, limit)}
-		}
-	}
-	return nil
-}

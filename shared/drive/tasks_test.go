@@ -64,10 +64,10 @@ func TestOpenBuildRefusesWhatTryingAgainCannotHelp(t *testing.T) {
 		input any
 		want  string
 	}{
-		"no document":               {"[]", "not the body"},
+		"no document":               {"[]", "Expected object"},
 		"an unknown platform":       {map[string]string{"platform": "moon"}, "moon"},
 		"a build that is not there": {drive.Ask{BuildID: "0190c0de-0000-7000-8000-00000000dead", Attempt: 2}, "not found"},
-		"a text that is too long":   {map[string]string{"commit_hash": strings.Repeat("x", 201)}, "commit_hash is longer"},
+		"a text that is too long":   {map[string]string{"commit_hash": strings.Repeat("x", 201)}, "commit_hash]: Expected length <= 200"},
 		"the number of another":     {map[string]string{"build_number": "n1", "platform": "azure"}, "another platform"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"bldst/shared/api"
 	"bldst/shared/auth"
 	"bldst/shared/problem"
 )
@@ -34,12 +35,12 @@ type CreatedToken struct {
 
 // NewToken is the body of POST /users/{id}/tokens.
 type NewToken struct {
-	Name          *string  `json:"name,omitempty" maxLength:"100" example:"ci" doc:"Required, unless there is a description. Need not be unique."`
-	Description   *string  `json:"description,omitempty" maxLength:"500"`
-	Scopes        []string `json:"scopes,omitempty" maxItems:"50" doc:"Default: read and write, as far as the owner and the caller have them. Unknown scopes are kept and grant nothing."`
-	Projects      []string `json:"projects,omitempty" maxItems:"20" doc:"Ids or names of the projects it is bound to; default: all the caller's credential may see."`
-	ExpiresInDays *int     `json:"expires_in_days,omitempty" minimum:"1" maximum:"36500"`
-	ExpiresAt     *string  `json:"expires_at,omitempty" maxLength:"40" doc:"Or expires_in_days. Default: with the key it is made with, else never."`
+	Name          *string   `json:"name,omitempty" maxLength:"100" example:"ci" doc:"Required, unless there is a description. Need not be unique."`
+	Description   *string   `json:"description,omitempty" maxLength:"500"`
+	Scopes        []string  `json:"scopes,omitempty" maxItems:"50" doc:"Default: read and write, as far as the owner and the caller have them. Unknown scopes are kept and grant nothing."`
+	Projects      []string  `json:"projects,omitempty" maxItems:"20" doc:"Ids or names of the projects it is bound to; default: all the caller's credential may see."`
+	ExpiresInDays *int      `json:"expires_in_days,omitempty" minimum:"1" maximum:"36500"`
+	ExpiresAt     *api.Time `json:"expires_at,omitempty" doc:"Or expires_in_days. Default: with the key it is made with, else never."`
 }
 
 // Token returns the key's description, without an id, as caller may make it
@@ -105,12 +106,10 @@ func (n *NewToken) wantedExpiry(now time.Time) (*time.Time, error) {
 		return nil, problem.BadField("expires_at", "value_error", "Give expires_at or expires_in_days, not both")
 	case n.ExpiresInDays != nil:
 		at = now.AddDate(0, 0, *n.ExpiresInDays)
+	case n.ExpiresAt != nil && n.ExpiresAt.At() == nil:
+		return nil, noTime("expires_at")
 	case n.ExpiresAt != nil:
-		var err error
-		if at, err = parseTime("expires_at", *n.ExpiresAt); err != nil {
-			return nil, err
-		}
-		if !at.After(now) {
+		if at = *n.ExpiresAt.At(); !at.After(now) {
 			return nil, problem.BadField("expires_at", "value_error", "Must be in the future")
 		}
 	default:

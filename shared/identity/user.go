@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"bldst/shared/api"
 	"bldst/shared/auth"
 	"bldst/shared/problem"
 	"bldst/shared/resource"
@@ -123,14 +124,14 @@ func (n *NewUser) Account(now time.Time) (*Account, error) {
 // UserChange is the body of PUT /users/{id}: what is absent or null stays.
 type UserChange struct {
 	Names
-	Username      *string  `json:"username,omitempty" minLength:"1" maxLength:"100"`
-	Email         *string  `json:"email,omitempty" minLength:"3" maxLength:"254"`
-	Password      *string  `json:"password,omitempty" minLength:"8" maxLength:"72" doc:"At least 8 characters, at most 72 bytes. A new one ends all JWTs of the user."`
-	EmployeeID    *string  `json:"employee_id,omitempty" maxLength:"100"`
-	Scopes        []string `json:"scopes,omitempty" maxItems:"50" doc:"Keys of the user that grant more are limited at once."`
-	IsActive      *bool    `json:"is_active,omitempty" doc:"false deactivates the user and all its keys, until it is true again."`
-	IsSuperuser   *bool    `json:"is_superuser,omitempty"`
-	DeactivatedAt *string  `json:"deactivated_at,omitempty" maxLength:"40" doc:"Deactivates the user too, as of then; default: now."`
+	Username      *string   `json:"username,omitempty" minLength:"1" maxLength:"100"`
+	Email         *string   `json:"email,omitempty" minLength:"3" maxLength:"254"`
+	Password      *string   `json:"password,omitempty" minLength:"8" maxLength:"72" doc:"At least 8 characters, at most 72 bytes. A new one ends all JWTs of the user."`
+	EmployeeID    *string   `json:"employee_id,omitempty" maxLength:"100"`
+	Scopes        []string  `json:"scopes,omitempty" maxItems:"50" doc:"Keys of the user that grant more are limited at once."`
+	IsActive      *bool     `json:"is_active,omitempty" doc:"false deactivates the user and all its keys, until it is true again."`
+	IsSuperuser   *bool     `json:"is_superuser,omitempty"`
+	DeactivatedAt *api.Time `json:"deactivated_at,omitempty" doc:"Deactivates the user too, as of then; default: now."`
 }
 
 // Check reports why c cannot be made to any user, and returns the hash of its
@@ -147,10 +148,8 @@ func (c *UserChange) Check() (hash string, err error) {
 	if err := checkScopes(c.Scopes); err != nil {
 		return "", err
 	}
-	if c.DeactivatedAt != nil {
-		if _, err := parseTime("deactivated_at", *c.DeactivatedAt); err != nil {
-			return "", err
-		}
+	if c.DeactivatedAt != nil && c.DeactivatedAt.At() == nil {
+		return "", noTime("deactivated_at")
 	}
 	if c.Password == nil {
 		return "", nil
@@ -191,8 +190,8 @@ func (c *UserChange) suspension(was *time.Time, now time.Time) *time.Time {
 	case c.IsActive == nil && c.DeactivatedAt == nil, was != nil:
 		return was
 	case c.DeactivatedAt != nil:
-		if at, err := parseTime("deactivated_at", *c.DeactivatedAt); err == nil && at.Before(now) {
-			return &at
+		if at := c.DeactivatedAt.At(); at.Before(now) {
+			return at
 		}
 	}
 	return &now
@@ -294,15 +293,10 @@ func value(p *string) string {
 	return *p
 }
 
-// parseTime reads a time as callers write it: RFC 3339, or the same without a
-// zone (UTC), or a date alone.
-func parseTime(field, s string) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil && t.Year() >= 1970 && t.Year() <= 9999 {
-			return t.UTC().Truncate(time.Microsecond), nil
-		}
-	}
-	return time.Time{}, problem.BadField(field, "value_error", "Not a time such as 2026-01-31T12:00:00Z")
+// noTime is the problem of a time that is blank: a variable that is not set
+// must not make something that lasts for ever.
+func noTime(field string) error {
+	return problem.BadField(field, "value_error", "It is blank; leave it out, or give a time such as 2026-01-31T12:00:00Z")
 }
 
 // Users keeps accounts. A ref is an id, a user name or an e-mail address;

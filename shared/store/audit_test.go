@@ -67,7 +67,7 @@ func TestTheAuditTrailSinceATime(t *testing.T) {
 	s.lists("/audit?resource=platform"+since("2026-01-01T02:00:00.000001Z"), "resource_id", "p3")
 	s.lists("/audit?actor=write-user"+since("2026-01-01T03:00:00Z"), "resource_id", "p3")
 	s.lists("/audit?resource=platform&resource_id=p0"+since("2026-01-01T01:00:00Z"), "resource_id")
-	s.call("GET /audit?since=yesterday admin").bad("query since", "value_error")
+	s.call("GET /audit?since=yesterday admin").bad("query since", "type_error")
 	s.call("GET /audit?cursor=x admin").bad("query cursor", "value_error")
 	s.call("GET /audit write").want(403)
 	s.call("GET /audit nobody").want(401)

@@ -300,7 +300,7 @@ func TestResumableStates(t *testing.T) {
 		all := at + "/resumable-states"
 		made := s.call("POST "+all+` write {"state_code":40,"resume_strategy":"from_artifact","required_artifacts":["vm"],"required_variables":["vm_id"],"notes":"n"}`).want(201).
 			has("is_resumable", true, "resume_timeout_seconds", 3600, "resume_command", nil, "notes", "n")
-		s.call("POST "+at+`/resumable_states/ write {"state_code":20,"is_resumable":false,"is_resumable":null}`).want(201).has("is_resumable", true, "required_artifacts", nil)
+		s.call("POST "+at+`/resumable_states/ write {"state_code":20,"is_resumable":null}`).want(201).has("is_resumable", true, "required_artifacts", nil)
 		s.call("POST "+all+` write {"state_code":30,"is_resumable":false}`).want(201).has("is_resumable", false)
 		s.call("POST "+all+` write {"state_code":40}`).want(409).says("Resumable state 40 already configured for this project", made.id())
 		s.call("POST "+all+` write {}`).bad("body state_code", "missing")

@@ -166,7 +166,10 @@ func patchArtifact(t *testing.T, s *session) {
 	at += "/" + a.id()
 	r := s.dev.patch(t, at, obj{"artifact_name": "y", "artifact_type": "ami", "is_resumable": false, "is_final": true, "metadata": obj{"c": 3}}).is(http.StatusOK).
 		has(obj{"artifact_name": "y", "artifact_type": "ami", "artifact_path": "s3://bucket/x", "is_resumable": false, "is_final": true, "metadata": obj{"c": 3}, "checksum": sum, "size_bytes": 1})
-	s.dev.patch(t, at, obj{"storage_backend": "z", "state_code": 50, "id": "other"}).is(http.StatusOK).has(obj{"checksum": sum, "size_bytes": 1, "storage_backend": "s3", "state_code": 5, "id": a.id()})
+	for field, v := range map[string]any{"storage_backend": "z", "state_code": 50, "id": "other"} { // what cannot be changed is named
+		s.dev.patch(t, at, obj{field: v}).invalid(field)
+	}
+	s.dev.get(t, at).has(obj{"checksum": sum, "size_bytes": 1, "storage_backend": "s3", "state_code": 5, "id": a.id()})
 	s.dev.patch(t, at, obj{"metadata": nil, "expires_at": nil, "artifact_name": nil, "is_final": nil}).is(http.StatusOK).has(obj{"metadata": nil, "expires_at": nil, "artifact_name": "y", "is_final": true})
 	s.dev.patch(t, at, obj{"is_final": false}, "If-Match", r.etag()).refused(http.StatusPreconditionFailed, problem.PreconditionFailed)
 	s.dev.patch(t, at, obj{"is_final": false}, "If-Match", s.dev.get(t, at).etag()).is(http.StatusOK)

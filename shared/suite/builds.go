@@ -246,7 +246,11 @@ func moveBuild(t *testing.T, s *session) {
 	s.dev.put(t, at, obj{"current_state": 40, "status": "running"}).is(http.StatusOK).has(obj{"current_state": 40, "status": "in_progress"})
 	s.dev.put(t, at, obj{"status": "failed"}).is(http.StatusOK).has(obj{"status": "failed", "current_state": 40, "failed_state": 40})
 	s.dev.put(t, at, obj{"status": "in_progress"}).is(http.StatusOK).has(obj{"status": "in_progress", "attempt": 2})
-	s.dev.put(t, at, obj{"status": "completed"}).is(http.StatusOK).has(obj{"status": "completed", "current_state": 40})
+	s.dev.put(t, at, obj{"status": "completed"}).refused(http.StatusConflict, problem.Conflict, "state 40", "bldst state update", "100")
+	s.dev.put(t, at, obj{"status": "failed"}).is(http.StatusOK)
+	s.dev.put(t, at, obj{"status": "completed"}).refused(http.StatusConflict, problem.Conflict, "failed in state 40", "bldst build resume")
+	s.dev.put(t, at, obj{"status": "running"}).is(http.StatusOK).has(obj{"attempt": 3})
+	s.dev.put(t, at, obj{"status": "completed", "current_state": 100}).is(http.StatusOK).has(obj{"status": "completed", "current_state": 100})
 	for _, body := range []obj{{"status": "in_progress"}, {"current_state": 50}, {"status": "completed"}} {
 		s.dev.put(t, at, body).refused(http.StatusBadRequest, problem.Refused, "Cannot transition a completed build.")
 	}
@@ -461,7 +465,7 @@ func badReports(t *testing.T, s *session) {
 		"state_name":          {{"state_name": "no such state"}, {"state_code": "sleeping"}, {"state": "sleeping"}},
 		"artifact_size_bytes": {{"state_code": 5, "artifact_size_bytes": -1}, {"state_code": 5, "artifact_size_bytes": "big"}},
 		"artifact_checksum":   {{"state_code": 5, "artifact_checksum": strings.Repeat("x", 129)}},
-		"message":             {{"state_code": 5, "message": 7}, {"state_code": 5, "message": strings.Repeat("x", 4001)}},
+		"message":             {{"state_code": 5, "message": 7}},
 		"start_time":          {{"state_code": 5, "start_time": "yesterday"}},
 		"retry_count":         {{"state_code": 5, "retry_count": -1}},
 	} {

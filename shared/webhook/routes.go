@@ -61,7 +61,7 @@ func (s *Service) failed(ctx context.Context, in *failedIn) (*api.Object[Webhook
 	if err != nil {
 		return nil, err
 	}
-	f, err := parse(in.RawBody)
+	f, warnings, err := parse(in.RawBody)
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +74,9 @@ func (s *Service) failed(ctx context.Context, in *failedIn) (*api.Object[Webhook
 	})
 	if err != nil {
 		return nil, err
+	}
+	for _, w := range warnings {
+		api.Warn(ctx, w)
 	}
 	return api.Rev(b.Rev, WebhookAnswer{BuildID: b.ID, CurrentState: b.Current, Status: b.Status, FailureClass: b.FailureClass, Attempt: b.Attempt, Revision: b.Rev, Known: entry.Seq == 0}), nil
 }

@@ -20,73 +20,85 @@ import (
 	"bldst/shared/problem"
 )
 
-// A Failure is the body of POST /webhooks/build-failure.
+// A Failure is the body of POST /webhooks/build-failure. It is not lost for
+// what is only kept of it: build and reason must be there, where it failed,
+// whose attempt it was and the class must be what they are.
 type Failure struct {
-	Event          string          `json:"event"`                 // build.failed
-	BuildID        string          `json:"build_id"`              // id or number
-	CurrentState   api.IntOrString `json:"current_state"`         // where it failed; default: where the build is
-	LastSuccessful *int            `json:"last_successful_state"` // what the CI believes; kept with the failure
-	Reason         string          `json:"failure_reason"`
-	Timestamp      *time.Time      `json:"timestamp"`
-	Attempt        *int            `json:"attempt"` // the attempt the job belonged to
-	Code           string          `json:"error_code"`
-	Class          build.Class     `json:"failure_class"`
-	Metadata       Metadata        `json:"metadata"`
+	Event          string          `json:"event,omitempty" enum:"build.failed"`
+	BuildID        string          `json:"build_id" required:"true" minLength:"1" maxLength:"200" doc:"Id or number."`
+	CurrentState   api.IntOrString `json:"current_state,omitzero" doc:"Where it failed; default: where the build is."`
+	LastSuccessful *int            `json:"last_successful_state,omitempty" doc:"What the CI believes; kept with the failure."`
+	Reason         string          `json:"failure_reason" required:"true" minLength:"1"`
+	Timestamp      *api.Time       `json:"timestamp,omitempty"`
+	Attempt        *int            `json:"attempt,omitempty" minimum:"1" maximum:"1000000" doc:"The attempt the job belonged to."`
+	Code           string          `json:"error_code,omitempty" maxLength:"200"`
+	Class          build.Class     `json:"failure_class,omitempty" enum:"transient,persistent,quota,stalled,timed_out,aborted,unknown"`
+	Metadata       json.RawMessage `json:"metadata,omitempty" doc:"Which job it was: ci_platform, pipeline, job, build_number ..."`
+	unread         map[string]string
 }
 
-// Metadata says which job it was.
-type Metadata struct {
-	Platform    string `json:"ci_platform,omitempty"`
-	Pipeline    string `json:"pipeline,omitempty"`
-	Job         string `json:"job,omitempty"`
-	BuildNumber any    `json:"build_number,omitempty"`
+// Ornaments implements api.Keeper.
+func (f *Failure) Ornaments() []string {
+	return []string{"last_successful_state", "timestamp", "error_code"}
 }
 
-// parse reads a body whose signature was checked.
-func parse(body []byte) (Failure, error) {
-	var f Failure
-	if err := json.Unmarshal(body, &f); err != nil {
-		return f, &problem.Problem{Kind: problem.Invalid, Fields: []problem.Field{{Loc: []any{"body"}, Msg: "Not the JSON of a failure: " + err.Error(), Type: "json_invalid"}}}
-	}
+// Keep implements api.Keeper.
+func (f *Failure) Keep(unread map[string]string) bool {
+	f.unread = unread
+	return true
+}
+
+// parse reads a body whose signature was checked. It returns what the caller is
+// to be warned of.
+func parse(body []byte) (Failure, []string, error) {
+	f, warnings, err := api.Decode[Failure](body)
 	switch {
-	case f.Event != "" && f.Event != string(build.EventFailed):
-		return f, problem.BadField("event", "enum", "The event must be %s", build.EventFailed)
+	case err != nil:
+		return f, nil, err
 	case strings.TrimSpace(f.BuildID) == "":
-		return f, problem.Missing("build_id")
+		return f, nil, problem.Missing("build_id")
 	case strings.TrimSpace(f.Reason) == "":
-		return f, problem.Missing("failure_reason")
-	case f.Attempt != nil && *f.Attempt < 1:
-		return f, problem.BadField("attempt", "out_of_range", "Attempts are counted from 1")
-	case f.Class != "" && !known(f.Class):
-		return f, problem.BadField("failure_class", "enum", "One of transient, persistent, quota, stalled, timed_out, aborted, unknown")
+		return f, nil, problem.Missing("failure_reason")
 	}
-	return f, nil
-}
-
-func known(c build.Class) bool {
-	for _, k := range build.Classes {
-		if k == c {
-			return true
-		}
+	if note := build.CutNote("failure_reason", f.Reason, build.MaxFailureText); note != "" {
+		warnings = append(warnings, note)
 	}
-	return false
+	if len(f.Metadata) > build.MaxMetadata/2 {
+		f.Metadata = nil
+		warnings = append(warnings, "The field 'metadata' is too large and was not kept")
+	}
+	return f, warnings, nil
 }
-
-// longest is how much of a reason is kept.
-const longest = 8000
 
 // failure returns f as the build takes it.
 func (f Failure) failure() build.FailureIn {
-	details, _ := json.Marshal(map[string]any{"ci": f.Metadata, "last_successful_state": f.LastSuccessful, "timestamp": f.Timestamp})
-	return build.FailureIn{StateCode: f.CurrentState, ErrorMessage: strings.ToValidUTF8(f.Reason[:min(len(f.Reason), longest)], ""), ErrorCode: f.Code,
-		FailureClass: string(f.Class), Component: f.Metadata.Platform, ErrorDetails: details, Attempt: f.Attempt}
+	details, _ := json.Marshal(map[string]any{"ci": f.Metadata, "last_successful_state": f.LastSuccessful, "timestamp": f.Timestamp.At()})
+	in := build.FailureIn{StateCode: f.CurrentState, ErrorMessage: f.Reason, ErrorCode: f.Code,
+		FailureClass: string(f.Class), Component: f.job().Platform, ErrorDetails: details, Attempt: f.Attempt}
+	in.Keep(f.unread)
+	return in
+}
+
+// A Job is what the metadata says of the job that failed.
+type Job struct {
+	Platform    string `json:"ci_platform"`
+	Job         string `json:"job"`
+	BuildNumber any    `json:"build_number"`
+}
+
+// job returns what the metadata says of the job; what cannot be read of it is
+// empty.
+func (f Failure) job() Job {
+	var j Job
+	_ = json.Unmarshal(f.Metadata, &j)
+	return j
 }
 
 // identity tells f from other failures, however often and with whatever signature
 // it is sent: the job, the attempt and the state. A body that names no job is
 // known by its bytes, if it says when it happened. "" for neither.
 func (f Failure) identity(body []byte) string {
-	m, attempt := f.Metadata, ""
+	m, attempt := f.job(), ""
 	if f.Attempt != nil {
 		attempt = strconv.Itoa(*f.Attempt)
 	}
