@@ -121,6 +121,9 @@ func (st *stack) environment(f manifest.Function) *map[string]*string {
 	if len(f.States) > 0 {
 		env[config.Machine] = st.machineARN()
 	}
+	if f.Files {
+		env[config.Bucket] = st.bucket.BucketName()
+	}
 	if f.Events {
 		env["EVENT_BUS_NAME"] = st.bus.EventBusName()
 	}

@@ -29,6 +29,11 @@ func (st *stack) policies(f manifest.Function, group awslogs.LogGroup) *map[stri
 	if f.Events {
 		out["events"] = policy(allow([]string{"events:PutEvents"}, st.bus.EventBusArn()))
 	}
+	if f.Files {
+		out["files"] = policy(append(st.decrypt(),
+			allow([]string{"s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"}, st.bucket.ArnForObjects(s("builds/*"))),
+			allow([]string{"s3:ListBucket"}, st.bucket.BucketArn()))...) // else what is not there is answered as forbidden
+	}
 	if f.Topics {
 		out["topics"] = policy(allow([]string{"sns:Publish"}, st.arn("sns", topicPrefix+"*")))
 	}

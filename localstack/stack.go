@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -26,6 +27,7 @@ import (
 	"bldst/localstack/datafile"
 	"bldst/localstack/gateway"
 	"bldst/localstack/meter"
+	"bldst/localstack/objects"
 	"bldst/localstack/table"
 	"bldst/shared/auth"
 	shared "bldst/shared/gateway"
@@ -75,12 +77,14 @@ type Stack struct {
 	Table *table.Table // for tests
 	o     Options
 
+	objects   *objects.Store
 	server    *http.Server
 	driver    *driver
 	listeners []net.Listener
 	serving   sync.WaitGroup
 	traffic   traffic
 	stopPump  context.CancelFunc
+	stopSweep context.CancelFunc
 	pumping   sync.WaitGroup
 	failed    chan error
 	stopOnce  sync.Once
@@ -157,6 +161,9 @@ func (s *Stack) start(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.objects, err = objects.Open(filepath.Join(s.o.Data, objectsFolder), s.URL, s.o.Clock.Now); err != nil {
+		return fmt.Errorf("%w: %w; choose another folder or mend its permissions", table.ErrUnwritable, err)
+	}
 	if !s.o.Empty {
 		if err := s.seed(ctx); err != nil {
 			return err
@@ -169,7 +176,8 @@ func (s *Stack) start(ctx context.Context) error {
 	if s.driver, err = newDriver(s.URL, s.o, s.ports); err != nil {
 		return err
 	}
-	s.serve(s.guarded(s.driver.route(s.traffic.counted(g))))
+	s.serve(s.guarded(s.route(s.driver.route(s.traffic.counted(g)))))
+	s.sweepObjects()
 	return s.startPump()
 }
 
@@ -185,7 +193,7 @@ func (s *Stack) guarded(h http.Handler) http.Handler {
 // ports are what the function is given.
 func (s *Stack) ports(function string) wire.Ports {
 	p := wire.Ports{Table: s.o.Meter.Table(s.Table), Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID, Origins: s.o.Origins, Development: true, Writable: s.writable,
-		Outbound: outbound.Allow{Loopback: true, Plain: true}, Webhooks: s.o.Webhooks, CI: s.o.CI}
+		Outbound: outbound.Allow{Loopback: true, Plain: true}, Webhooks: s.o.Webhooks, CI: s.o.CI, Bucket: s.objects}
 	if s.o.Guard != nil {
 		p.Table = s.o.Guard(function, p.Table)
 	}
@@ -199,6 +207,39 @@ func (s *Stack) writable(ctx context.Context) error {
 		return err
 	}
 	return s.driver.engine.Writable()
+}
+
+// objectsFolder holds the files of artifacts.
+const objectsFolder = "objects"
+
+// route sends what is meant for the bucket there and everything else to next:
+// files are not limited as the bodies of requests are.
+func (s *Stack) route(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, objects.Path) {
+			s.objects.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// sweepObjects throws uploads away that nobody has completed, now and then.
+func (s *Stack) sweepObjects() {
+	ctx, stop := context.WithCancel(context.Background())
+	s.stopSweep = stop
+	s.pumping.Go(func() {
+		for t := time.NewTicker(time.Hour); ; {
+			if n, err := s.objects.Sweep(); n > 0 || err != nil {
+				s.o.Log.Info("uploads thrown away", "uploads", n, "error", err)
+			}
+			select {
+			case <-t.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
 }
 
 // Functions returns the handlers of the functions with routes, each on its
@@ -278,6 +319,7 @@ func (s *Stack) Failed() <-chan error { return s.failed }
 func (s *Stack) Stop(ctx context.Context) error {
 	s.stopOnce.Do(func() {
 		s.stopPump()
+		s.stopSweep()
 		s.pumping.Wait()
 		driven := s.driver.close()
 		err := s.server.Shutdown(ctx)

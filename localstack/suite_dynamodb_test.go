@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"testing"
@@ -19,6 +20,7 @@ import (
 
 	"bldst/localstack"
 	"bldst/localstack/gateway"
+	"bldst/localstack/objects"
 	"bldst/shared/build"
 	"bldst/shared/id"
 	"bldst/shared/store"
@@ -49,14 +51,24 @@ func TestTheAPIKeepsItsContractOnDynamoDB(t *testing.T) {
 	log := &output{}
 	p := wire.Ports{Table: st.Table, Signer: testSigner, Development: true, Origins: []string{"*"},
 		Log: slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	server := httptest.NewUnstartedServer(nil)
+	t.Cleanup(server.Close)
+	bucket, err := objects.Open(t.TempDir(), "http://"+server.Listener.Addr().String(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Bucket = bucket
 	g, err := gateway.New(localstack.Functions(func(string) wire.Ports { return p }), gateway.Options{Log: p.Log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	follow(t, access, client, name, wire.Relay(p, idle{}, idle{}))
 	suite.Run(t, func(t *testing.T) suite.Stack {
-		server := httptest.NewServer(g)
-		t.Cleanup(server.Close)
+		mux := http.NewServeMux()
+		mux.Handle("/", g)
+		mux.Handle(objects.Path, bucket)
+		server.Config.Handler = mux
+		server.Start()
 		return suite.Stack{URL: server.URL, Log: log.String, Signer: testSigner}
 	})
 }

@@ -21,6 +21,11 @@ var withoutCommand = map[string]string{
 	"GET /builds/{id}/resume/{rid}":                     "the older path of /resume-requests/{rid}",
 	"PATCH /builds/{id}/resume/{rid}":                   "the older path of /resume-requests/{rid}",
 	"POST /auth/password":                               "the older path of /token",
+	"POST /builds/{id}/uploads":                         moves,
+	"GET /builds/{id}/uploads/{uid}/parts":              moves,
+	"POST /builds/{id}/uploads/{uid}/parts":             moves,
+	"POST /builds/{id}/uploads/{uid}/complete":          moves,
+	"GET /builds/{id}/downloads/{aid}":                  moves,
 	"POST /webhooks/build-failure":                      "called by a CI with a signature, not by people",
 	"GET /projects/{project}/state-codes":               "the same as /state-codes",
 	"POST /projects/{project}/state-codes":              "the same as /state-codes",
@@ -30,13 +35,20 @@ var withoutCommand = map[string]string{
 	"POST /projects/{project}/state-codes/{id}/restore": "the same as /state-codes/{id}/restore",
 }
 
+// moves says which operations 'artifact push', 'pull' and 'verify' call, in a
+// session of their own.
+const moves = "called by artifact push, pull and verify, see testdata/files.txtar"
+
 // notRun are the commands whose examples this test does not carry out, and why.
 var notRun = map[string]string{
-	"bldst local":     "runs the whole system",
-	"bldst bootstrap": "writes to a table of AWS",
-	"bldst step":      "runs a command; step.txtar does",
-	"bldst run":       "runs commands; run.txtar does",
-	"bldst init":      "writes files; init.txtar does",
+	"bldst local":           "runs the whole system",
+	"bldst bootstrap":       "writes to a table of AWS",
+	"bldst step":            "runs a command; step.txtar does",
+	"bldst run":             "runs commands; run.txtar does",
+	"bldst init":            "writes files; init.txtar does",
+	"bldst artifact push":   moves,
+	"bldst artifact pull":   moves,
+	"bldst artifact verify": moves,
 }
 
 // An operation is one of the API's document.

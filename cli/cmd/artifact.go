@@ -12,6 +12,8 @@ var artifactColumns = []string{"id", "state_code", "artifact_name", "artifact_ty
 
 var artifactArg = arg{name: "ID", usage: "artifact", flags: []string{"artifact-id"}, kind: "artifacts"}
 
+var uploadArg = arg{name: "UPLOAD", usage: "upload", flags: []string{"upload-id"}}
+
 var artifactFields = []field{
 	{flag: "name", key: "artifact_name", usage: "name, unique in the build (default: the last part of the path)", also: []string{"artifact-name"}},
 	{flag: "type", key: "artifact_type", required: true, usage: "ami, ebs_snapshot, disk_image, vm_snapshot, …", also: []string{"artifact-type"}},
@@ -48,7 +50,9 @@ var artifactFilters = []field{
 var includeDeleted = field{flag: "include-deactivated", key: "include_deactivated", kind: boolean, usage: "also what was deleted"}
 
 func newArtifact(f *Factory) *cobra.Command {
-	return f.add(newGroup("artifact", "Work with artifacts of builds", "artifacts"),
+	group := newGroup("artifact", "Work with artifacts of builds", "artifacts")
+	group.AddCommand(newArtifactPush(f, runArtifactPush), newArtifactPull(f, runArtifactPull), newArtifactVerify(f, runArtifactVerify))
+	return f.add(group,
 		artifactCreate("create", "Register an artifact that lies somewhere", "register", "record"),
 		endpoint{use: "list", short: "List the artifacts of a build", example: []string{`artifact list "$BUILD" --state 40 --resumable`},
 			call: "GET /builds/{id}/artifacts", args: []arg{buildArg}, query: artifactFilters, columns: artifactColumns},
@@ -67,6 +71,12 @@ func newArtifact(f *Factory) *cobra.Command {
 		endpoint{use: "revoke", short: "Say that an artifact must not be used: no build goes on from it", example: []string{`artifact revoke "$BUILD" root-fs --reason 'made with a broken mirror'`},
 			call: "POST /builds/{id}/artifacts/{aid}/revoke", args: []arg{buildArg, artifactArg}, said: "Revoked artifact %s.",
 			body: []field{{flag: "reason", key: "reason", required: true, usage: "why"}}},
+		endpoint{use: "list-uploads", short: "List the uploads that are not complete", example: []string{`artifact list-uploads "$BUILD"`},
+			call: "GET /builds/{id}/uploads", args: []arg{buildArg}, columns: []string{"id", "artifact_name", "state_code", "attempt", "size_bytes", "expires_at"}},
+		endpoint{use: "get-upload", short: "Print an upload", example: []string{`artifact get-upload "$BUILD" 0190b8a0-5c9e-7cc3-8f3b-0f1d2e3c4b5a`},
+			call: "GET /builds/{id}/uploads/{uid}", args: []arg{buildArg, uploadArg}},
+		endpoint{use: "abort-upload", short: "Throw away what has been sent of an upload that is not complete", example: []string{`artifact abort-upload "$BUILD" 0190b8a0-5c9e-7cc3-8f3b-0f1d2e3c4b5a`},
+			call: "DELETE /builds/{id}/uploads/{uid}", args: []arg{buildArg, uploadArg}, said: "Threw upload %s away."},
 	)
 }
 

@@ -56,6 +56,8 @@ func (r *buildRef) id(cmd *cobra.Command, args []string) (string, error) {
 	}
 }
 
+var errNoBuildNamed = errors.New("name the build: its id or number, as the argument, with --build-id or in BLDST_BUILD_ID")
+
 // buildPath returns the path of the build called id, or else of the one the
 // environment names.
 func (f *Factory) buildPath(id string, more ...string) (string, error) {
@@ -65,7 +67,7 @@ func (f *Factory) buildPath(id string, more ...string) (string, error) {
 			return "", err
 		}
 		if id = s.Env("BUILD_ID"); id == "" {
-			return "", &badInput{errors.New("name the build: its id or number, as the argument, with --build-id or in BLDST_BUILD_ID")}
+			return "", &badInput{errNoBuildNamed}
 		}
 	}
 	return client.Path(append([]string{"builds", id}, more...)...), nil

@@ -62,3 +62,15 @@ var (
 		States: []PlanState{{StateCode: 40, Name: "packages", Action: ActionRestore, Why: "Artifact 'vm-snapshot' holds its result.", Typical: &exampleTook, By: &exampleWorker, At: &exampleTime},
 			{StateCode: 45, Name: "storage", Action: ActionRun, Why: "It failed in attempt 1."}}, Warnings: []string{}}
 )
+
+var (
+	exampleUploadIn = map[string]any{"state_code": 40, "artifact_name": "rootfs", "size_bytes": 209715200}
+	exampleUpload   = Upload{ID: "018d64e2-e3a8-7fc1-82ec-b0c1d2e3f4a5", BuildID: exampleBuild.ID, Name: "rootfs", StateCode: 40, Attempt: 1, PartSize: DefaultPart, Size: &exampleFileSize,
+		CreatedAt: exampleTime, ExpiresAt: exampleTime.Add(UploadLife)}
+	exampleFileSize   = int64(209715200)
+	examplePart       = Part{Number: 1, Size: DefaultPart, CRC32C: "yZRlqg=="}
+	exampleParts      = map[string]any{"parts": []Part{examplePart}}
+	exampleSigned     = SignedParts{[]SignedPart{{1, Signed{Method: "PUT", URL: "https://bucket.s3.eu-central-1.amazonaws.com/builds/…", Headers: map[string]string{"x-amz-checksum-crc32c": "yZRlqg=="}, ExpiresAt: exampleTime.Add(time.Hour)}}}}
+	exampleCompleteIn = map[string]any{"size_bytes": exampleFileSize, "checksum": exampleSum, "checksum_crc32c": "nWuyHw==-25", "artifact_type": "disk_image"}
+	exampleDownload   = Download{&exampleArtifact, Signed{Method: "GET", URL: "https://bucket.s3.eu-central-1.amazonaws.com/builds/…", ExpiresAt: exampleTime.Add(time.Hour)}}
+)

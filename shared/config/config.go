@@ -18,6 +18,7 @@ const (
 	Region    = "AWS_REGION"
 	JWTKeys   = "JWT_KEYS"
 	Machine   = "STATE_MACHINE_ARN"
+	Bucket    = "ARTIFACT_BUCKET"
 )
 
 // SigningSecret is the variable with the ARN of the secret that has the keys,
@@ -37,6 +38,7 @@ type Config struct {
 	SecretKey string            // AWS_SECRET_ACCESS_KEY
 	Session   string            // AWS_SESSION_TOKEN
 	Machine   string            // STATE_MACHINE_ARN: of the state machine that drives builds
+	Bucket    string            // ARTIFACT_BUCKET: for the files of artifacts
 	Bus       string            // EVENT_BUS_NAME; default: the default bus
 	Stage     string            // STAGE, else ENVIRONMENT; default "production"
 	Signer    auth.Signer       // JWT_KEYS="kid:secret,kid:secret", the first signs; else JWT_SECRET_KEY; else the secret JWT_SECRET_ARN
@@ -65,7 +67,7 @@ type AWS struct {
 	SessionToken string
 }
 
-// AWS returns the access to the service: "dynamodb", "sfn", "eventbridge", "sns" or "ssm".
+// AWS returns the access to the service: "dynamodb", "sfn", "eventbridge", "sns", "ssm" or "s3".
 func (c *Config) AWS(service string) AWS {
 	return AWS{Region: c.Region, Endpoint: c.Endpoint(service), KeyID: c.AccessKey, Secret: c.SecretKey, SessionToken: c.Session}
 }
@@ -94,6 +96,7 @@ func Read(lookup func(string) (string, bool), required ...string) (*Config, erro
 		SecretKey: e.first("AWS_SECRET_ACCESS_KEY"),
 		Session:   e.first("AWS_SESSION_TOKEN"),
 		Machine:   e.first(Machine),
+		Bucket:    e.first(Bucket),
 		Bus:       e.first("EVENT_BUS_NAME"),
 		Stage:     e.first("STAGE", "ENVIRONMENT"),
 		Origins:   []string{"*"},
@@ -120,7 +123,7 @@ func Read(lookup func(string) (string, bool), required ...string) (*Config, erro
 }
 
 func (c *Config) require(names []string) error {
-	have := map[string]bool{TableName: c.Table != "", Region: c.Region != "", JWTKeys: len(c.Signer.Keys) > 0, Machine: c.Machine != ""}
+	have := map[string]bool{TableName: c.Table != "", Region: c.Region != "", JWTKeys: len(c.Signer.Keys) > 0, Machine: c.Machine != "", Bucket: c.Bucket != ""}
 	for _, name := range names {
 		if !have[name] {
 			return fmt.Errorf("%s is not set", name)
@@ -131,7 +134,7 @@ func (c *Config) require(names []string) error {
 
 // services are those whose endpoint can be set alone, by the name of the
 // variable's end.
-var services = []string{"DYNAMODB", "SFN", "EVENTBRIDGE", "SNS", "SSM"}
+var services = []string{"DYNAMODB", "SFN", "EVENTBRIDGE", "SNS", "SSM", "S3"}
 
 func (c *Config) endpoints(e env) error {
 	for _, s := range append([]string{""}, services...) {

@@ -23,7 +23,7 @@ func TestRead(t *testing.T) {
 	t.Parallel()
 	defaults := func(change func(*Config)) *Config {
 		c := &Config{Stage: "production", Origins: []string{"*"}, Signer: auth.Signer{Keys: map[string][]byte{}},
-			Endpoints: map[string]string{"": "", "dynamodb": "", "sfn": "", "sns": "", "ssm": "", "eventbridge": ""}}
+			Endpoints: map[string]string{"": "", "dynamodb": "", "sfn": "", "sns": "", "ssm": "", "eventbridge": "", "s3": ""}}
 		change(c)
 		return c
 	}

@@ -19,6 +19,7 @@ type Function struct {
 	States  []string // what it may do with the state machine and its executions
 	Events  bool     // publishes domain events
 	Topics  bool     // publishes to the SNS topics that subscriptions name
+	Files   bool     // reads and writes the objects of builds in the bucket
 	Secrets bool     // reads the parameters and secrets under bldst/
 	Memory  int      // MiB
 	Timeout int      // seconds
@@ -74,6 +75,7 @@ var All = []Function{
 	resource("resumable-states", keys("project#", "state-code#"), below("/resumable-states", "/projects/{id}/resumable-states")...),
 	resource("builds", keys(append(references, "build#", "state-code#", "resume-request#", "dwell#")...), "/builds", "/builds/{id}", "/builds/{id}/{proxy+}"),
 	resource("artifacts", keys("build#", "project#"), below("/builds/{id}/artifacts")...),
+	files("files", below("/builds/{id}/uploads", "/builds/{id}/downloads")...),
 	resource("variables", keys("build#", "project#"), below("/builds/{id}/variables")...),
 	resource("resume", keys("build#", "project#", "resume-request#", "breaker#", "dwell#"), below("/resume-requests", "/breakers", "/builds/{id}/resume", "/builds/{id}/resume-requests",
 		"/builds/{id}/resume-plan", "/builds/{id}/resume-context", "/builds/{id}/heartbeat", "/builds/{id}/cancel")...),
@@ -122,6 +124,13 @@ func catalogue(name string) Function {
 
 func resource(name string, keys []string, routes ...string) Function {
 	return Function{Name: name, Routes: routes, Table: Write, Keys: keys, Signs: true, Memory: small, Timeout: short}
+}
+
+// files is a resource that deals with the bucket.
+func files(name string, routes ...string) Function {
+	f := resource(name, keys("build#", "project#"), routes...)
+	f.Files, f.Timeout = true, long
+	return f
 }
 
 // notifications is a resource whose replays wait for the targets.

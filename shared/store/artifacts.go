@@ -38,13 +38,8 @@ func (s *Store) AddArtifact(ctx context.Context, ref, name string, f func(*build
 		if err != nil {
 			return build.Entry{}, nil, err
 		}
-		a.ID, a.Rev, made = s.NewID(), 1, a
-		ops, err := s.takeName(ctx, a, st.items[0], st.now)
-		if err != nil {
-			return build.Entry{}, nil, err
-		}
-		e, err := build.NewEntry(build.ArtifactCreated, a.Record())
-		return e, append(ops, table.PutOp(table.Item{Key: artifactKey(a), Rev: a.Rev, Doc: encode(a)}, table.Cond{Kind: table.Absent})), err
+		made = a
+		return s.artifactOps(ctx, a, st.items[0], st.now)
 	})
 	if at := (*there)(nil); errors.As(err, &at) {
 		return at.artifact, nil
@@ -82,6 +77,18 @@ func (s *Store) takeName(ctx context.Context, a *build.Artifact, it *table.Item,
 	old.Rev++
 	claim = claimOp(a, it)
 	return []table.Op{claim, table.PutOp(table.Item{Key: artifactKey(old), Rev: old.Rev, Doc: encode(old)}, table.IfRev(items[0].Rev))}, nil
+}
+
+// artifactOps returns what adds a new artifact, whose name has the row named:
+// its entry of the history, and the ops.
+func (s *Store) artifactOps(ctx context.Context, a *build.Artifact, named *table.Item, now time.Time) (build.Entry, []table.Op, error) {
+	a.ID, a.Rev = s.NewID(), 1
+	ops, err := s.takeName(ctx, a, named, now)
+	if err != nil {
+		return build.Entry{}, nil, err
+	}
+	e, err := build.NewEntry(build.ArtifactCreated, a.Record())
+	return e, append(ops, table.PutOp(table.Item{Key: artifactKey(a), Rev: a.Rev, Doc: encode(a)}, table.Cond{Kind: table.Absent})), err
 }
 
 // claimArtifactName returns the op that gives a its name, whose row is it.

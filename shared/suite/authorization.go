@@ -31,6 +31,8 @@ GET /projects/{id}/deliveries read|GET /deliveries/{id} read|POST /deliveries/{i
 GET /breakers read|GET /breakers/{id} read|POST /breakers/{id}/close write
 GET /metrics/resumes/stats read|GET /metrics/resumes/time-saved read|GET /metrics/artifacts/storage-usage read|GET /metrics/builds/resume-success-rate read
 POST /webhooks/build-failure -
+POST /builds/{id}/uploads write|GET /builds/{id}/uploads read|GET /builds/{id}/uploads/{id} read|DELETE /builds/{id}/uploads/{id} write
+POST /builds/{id}/uploads/{id}/parts write|GET /builds/{id}/uploads/{id}/parts read|POST /builds/{id}/uploads/{id}/complete write|GET /builds/{id}/downloads/{id} read
 `
 
 // The credentials, and what an endpoint of each scope says to them: the status,
@@ -216,13 +218,14 @@ func (s *session) foreign(t *testing.T) foreign {
 	a := s.dev.get(t, at+"/artifacts").list()[0]["id"].(string)
 	s.dev.post(t, at+"/variables", obj{"variable_key": "k", "variable_value": "v"}).is(http.StatusCreated)
 	j := s.dev.post(t, at+"/jobs", obj{"platform": "x", "job_name": "y"}).is(http.StatusCreated).id()
+	u := s.dev.post(t, at+"/uploads", obj{"state_code": 15, "artifact_name": unique("theirs")}).is(http.StatusCreated).id()
 	rid := s.dev.post(t, at+"/resume", obj{"resume_from_state": 15}).is(http.StatusCreated).id()
 	line := s.breaker(t, p)
 	other := s.newUser(t, nil)
 	key := s.admin.post(t, "/users/"+other.id+"/tokens", obj{"name": "theirs"}).is(http.StatusCreated)
 	s.secret(key.str("token"))
 	return foreign{at: at, names: []string{p, number, b, a, code.id(), code.str("name"), sub, j, rid, line}, under: map[string]params{
-		"/builds/": {"id": b, "aid": a, "key": "k", "jid": j, "rid": rid}, "/resume-requests/": {"rid": rid},
+		"/builds/": {"id": b, "aid": a, "key": "k", "jid": j, "rid": rid, "uid": u}, "/resume-requests/": {"rid": rid},
 		"/projects/": {"id": p, "project": p, "code": "5"}, "/projects/{project}/state-codes/": {"project": p, "id": code.id()},
 		"/projects/{project}/subscriptions/": {"project": p, "sid": sub}, "/state-codes/": {"id": code.id()},
 		"/users/": {"id": other.id, "tid": key.id()}, "/breakers/": {"id": line, "line": line}, "/dashboard/platform/": {"id": platform},

@@ -37,7 +37,9 @@ func (s *session) bodies(t *testing.T) []struct{ method, path string } {
 	sub := s.dev.post(t, "/projects/"+p+"/subscriptions", obj{"kind": "webhook", "url": "https://hooks.example.com/x", "events": []string{"failed"}}).is(http.StatusCreated)
 	s.secret(sub.str("secret"))
 	u := s.newUser(t, nil).id
+	up := s.newUpload(t, strings.TrimPrefix(b, "/builds/"), "file", nil)
 	out := []struct{ method, path string }{
+		{"POST", b + "/uploads"}, {"POST", up.at + "/parts"}, {"POST", up.at + "/complete"},
 		{"POST", "/builds"}, {"PUT", b}, {"POST", b + "/state"}, {"POST", b + "/states"}, {"POST", b + "/failure"}, {"POST", b + "/failures"},
 		{"POST", b + "/artifacts"}, {"PATCH", b + "/artifacts/" + a}, {"POST", b + "/artifacts/" + a + "/revoke"}, {"POST", b + "/variables"}, {"PATCH", b + "/variables/k"},
 		{"POST", b + "/resume"}, {"POST", b + "/resume-plan"}, {"PATCH", "/resume-requests/" + rid}, {"PATCH", b + "/resume/" + rid}, {"POST", b + "/jobs"}, {"PATCH", b + "/jobs/" + j},

@@ -50,7 +50,12 @@ func (s *session) posts(t *testing.T) map[string]struct {
 	a := s.dev.post(t, b+"/artifacts", artifact("once", 5)).is(http.StatusCreated).id()
 	lost := s.dev.post(t, b+"/artifacts", artifact("lost", 5)).is(http.StatusCreated).id()
 	s.admin.delete(t, b+"/artifacts/"+lost).is(http.StatusNoContent)
+	open, sent := s.newUpload(t, strings.TrimPrefix(b, "/builds/"), "open", nil), s.newUpload(t, strings.TrimPrefix(b, "/builds/"), "sent", nil)
+	sent.put(t, s.dev, []byte("all of it"))
 	out := map[string]call{
+		"upload":           {b + "/uploads", obj{"artifact_name": "file", "state_code": 5}, 201, s.dev},
+		"parts":            {open.at + "/parts", obj{"parts": []obj{open.part(1, []byte("x"))}}, 200, s.dev},
+		"complete":         {sent.at + "/complete", sent.whole(), 201, s.dev},
 		"build":            {"/builds", obj{}, 201, s.dev},
 		"state":            {b + "/state", obj{"state_code": 10, "message": "once"}, 200, s.dev},
 		"states":           {b + "/states/", obj{"state": 15, "status": "running"}, 200, s.dev},

@@ -62,6 +62,11 @@ func (s *session) heavy(t *testing.T) map[string]string {
 		s.dev.post(t, at+"/failure", obj{"state_code": 5, "error_message": quotes(8000), "error_details": nasty(document)}).is(http.StatusOK)
 		s.dev.post(t, at+"/resume", obj{"resume_from_state": 5, "resume_reason": quotes(2000), "force": true, "metadata": nasty(document)}).is(http.StatusCreated)
 	}
+	u := s.newUpload(t, b, unique("heavy"), obj{"state_code": 5})
+	for i := range heavyRows {
+		s.newUpload(t, b, fmt.Sprintf("%s-%02d", quotes(190), i), obj{"state_code": 5, "size_bytes": 5 << 40, "part_size": 5 << 30})
+	}
+	u.put(t, s.dev, make([]byte, 100))
 	rules := "/projects/" + p
 	for code := 1; code <= 100; code++ {
 		s.dev.post(t, rules+"/resumable-states", obj{"state_code": code, "resume_command": quotes(500), "notes": quotes(500)}).is(http.StatusCreated)
@@ -70,8 +75,8 @@ func (s *session) heavy(t *testing.T) map[string]string {
 	for range 20 {
 		s.dev.post(t, rules+"/subscriptions", obj{"kind": "webhook", "url": "https://hooks.example.com/" + strings.Repeat("x", 1000), "events": []string{"failed"}}).is(http.StatusCreated)
 	}
-	out := map[string]string{"GET /users/{}/tokens": "/users/me/tokens", "GET /audit": "/audit?resource=build&resource_id=" + b}
-	for _, part := range []string{"state", "states", "failures", "history", "artifacts", "variables", "jobs", "resume-requests", "resume"} {
+	out := map[string]string{"GET /builds/{}/uploads/{}/parts": u.at + "/parts", "GET /users/{}/tokens": "/users/me/tokens", "GET /audit": "/audit?resource=build&resource_id=" + b}
+	for _, part := range []string{"state", "states", "failures", "history", "artifacts", "variables", "jobs", "resume-requests", "resume", "uploads"} {
 		out["GET /builds/{}/"+part] = at + "/" + part
 	}
 	for _, part := range []string{"state-codes", "resumable-states", "subscriptions", "windows", "deliveries"} {

@@ -84,6 +84,7 @@ var groups = []struct {
 	tests []test
 }{
 	{"paths", pathTests}, {"contract", contractTests}, {"sign in", signInTests}, {"nouns", nounTests}, {"projects", projectTests},
+	{"files", fileTests},
 	{"state codes", codeTests}, {"resumable states", resumableTests}, {"builds", buildTests}, {"reports", reportTests}, {"words", wordTests}, {"input", inputTests}, {"failures", failureTests},
 	{"history", historyTests}, {"bound credentials", boundTests}, {"artifacts", artifactTests}, {"variables", variableTests}, {"resume", resumeTests},
 	{"jobs", jobTests}, {"fence", fenceTests}, {"users", userTests}, {"tokens", tokenTests}, {"dashboard", dashboardTests}, {"audit", auditTests},

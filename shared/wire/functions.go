@@ -77,6 +77,14 @@ func Artifacts(p Ports) http.Handler { return serve(p, artifacts) }
 
 func artifacts(a *api.API, p Ports) { (&build.ArtifactService{Store: p.store()}).Mount(a) }
 
+// Files serves the files of artifacts.
+func Files(p Ports) http.Handler { return serve(p, files) }
+
+func files(a *api.API, p Ports) {
+	s := p.store()
+	(&build.FileService{Store: s, Reads: s, Bucket: p.Bucket, Now: p.Now}).Mount(a)
+}
+
 // Variables serves the variables of builds.
 func Variables(p Ports) http.Handler { return serve(p, variables) }
 
@@ -152,6 +160,7 @@ func Functions() []Function {
 		{"resumable-states", ResumableStates, resumableStates},
 		{"builds", Builds, builds},
 		{"artifacts", Artifacts, artifacts},
+		{"files", Files, files},
 		{"variables", Variables, variables},
 		{"resume", Resume, resume},
 		{"jobs", Jobs, jobs},

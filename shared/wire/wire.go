@@ -13,6 +13,7 @@ import (
 
 	"bldst/shared/api"
 	"bldst/shared/auth"
+	"bldst/shared/build"
 	"bldst/shared/config"
 	"bldst/shared/emf"
 	"bldst/shared/id"
@@ -39,6 +40,7 @@ type Ports struct {
 	Outbound outbound.Allow                   // what may be reached beside https at public addresses
 	Webhooks []string                         // secrets that sign what CI systems send, or references to them
 	CI       func(name string) (string, bool) // the variables with credentials of CI systems, see config.CI
+	Bucket   build.Bucket                     // for the files of artifacts; nil is none
 }
 
 // On returns the ports of a function with configuration c on t: the real clock
