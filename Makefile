@@ -37,7 +37,9 @@ build: bin/bldst ## Build the command line, and every function for Lambda into d
 		END { if (large) print "a bootstrap has more than " limit " bytes; go tool nm -size -sort size shows what it links"; exit large }'
 
 test: ## Run every test that needs nothing but Go
-	go test ./...
+	@echo "$$(go list ./... | wc -l) packages, as they are done; some minutes on two cores"
+	@(n=0; while sleep 15; do n=$$((n + 15)); echo "... still testing, $$n s" >&2; done) & ticker=$$!; \
+		go test ./...; code=$$?; kill $$ticker; exit $$code
 
 check: ## Format, vet, staticcheck, import directions and generated files
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted; run gofmt -w on:"; echo "$$unformatted"; exit 1; }

@@ -16,10 +16,8 @@ import (
 	"bldst/cli/settings"
 	"bldst/cli/streams"
 	"bldst/localstack"
+	"bldst/shared/version"
 )
-
-// version is the version of the product; releases set it with -ldflags.
-var version = "0.0.5"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -29,7 +27,7 @@ func main() {
 		Env:     os.LookupEnv,
 		Home:    os.UserHomeDir,
 		Keyring: settings.SystemKeyring(),
-		Version: version,
+		Version: version.Number,
 		Local:   local,
 		Browse:  browse,
 

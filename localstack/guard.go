@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"bldst/localstack/gateway"
 	"bldst/shared/api"
@@ -42,7 +43,13 @@ func originsOf(hosts []string) []string {
 
 // ServeHTTP implements http.Handler.
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		// Whoever reads the body to its end takes the deadline off again; for one
+		// that nobody reads, the server itself would wait for ever.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(gateway.BodyTime))
+	}
 	if err := g.check(r); err != nil {
+		w.Header().Set("Connection", "close")
 		gateway.Refuse(w, g.newID(), err)
 		return
 	}

@@ -2,6 +2,9 @@ package localstack_test
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -99,5 +102,21 @@ func TestNothingIsReadyWhileNothingCanBeWritten(t *testing.T) {
 	full.Store(false)
 	if status, body := ask(t, "GET", s.URL+"/ready", ""); status != 200 {
 		t.Errorf("with room again: %d %s", status, body)
+	}
+}
+
+// A body that nobody reads does not hold the connection.
+func TestARefusedRequestIsAnsweredBeforeItsBody(t *testing.T) {
+	t.Parallel()
+	s := start(t, localstack.Options{})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /builds HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 100\r\n\r\n{")
+	answer, err := io.ReadAll(conn) // until the server hangs up
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 403") {
+		t.Errorf("%.80q, error %v; want 403 and the connection closed", answer, err)
 	}
 }

@@ -10,11 +10,11 @@ import (
 
 	"bldst/shared/client"
 	"bldst/shared/problem"
+	"bldst/shared/version"
 )
 
-// apiVersion is the version of the API this program was made for. A test
-// compares it with the API's document.
-const apiVersion = "1.0.0"
+// apiVersion is the version of the API this program was made for: its own.
+const apiVersion = version.Number
 
 const updateHint = "update bldst: the release that fits is named like the service's"
 

@@ -89,6 +89,9 @@ func (c *checker) run() error {
 	if need := int64(c.meta.pages) * c.size; c.meta.pages > uint64(info.Size()) || need > info.Size() {
 		return fmt.Errorf("it was cut off at %d of %d bytes", info.Size(), need)
 	}
+	if info.Size()%c.size != 0 { // it grows by whole pages
+		return fmt.Errorf("its size, %d bytes, is not what it should be", info.Size())
+	}
 	c.seen = make([]uint64, c.meta.pages/64+1)
 	if c.meta.freelist != noList {
 		if err := c.freelist(); err != nil || info.Size() > checkedAlways {

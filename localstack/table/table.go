@@ -180,21 +180,35 @@ func load(items *bolt.Bucket, k port.Key) (*port.Item, error) {
 }
 
 // Writable reports why nothing can be stored: after a commit that failed it
-// tries another one, of nothing, so it says so as long as that is true and no
-// longer. It costs nothing while commits succeed.
+// tries another one, as large as any, so it says so as long as that is true and
+// no longer. It costs nothing while commits succeed.
 func (t *Table) Writable(ctx context.Context) error {
 	if !t.broken.Load() {
 		return nil
 	}
-	select {
-	case err := <-t.submit(func(x *txn) error {
-		x.dirty = true
-		return nil
-	}):
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	for _, try := range []func(*bolt.Bucket) error{
+		func(b *bolt.Bucket) error { return b.Put([]byte("room"), make([]byte, port.MaxTransaction)) },
+		func(b *bolt.Bucket) error { return b.Delete([]byte("room")) },
+	} {
+		done := t.submit(func(x *txn) error {
+			b, err := x.tx.CreateBucketIfNotExists([]byte("probe"))
+			x.dirty = true
+			x.keep(err)
+			if err == nil {
+				x.keep(try(b))
+			}
+			return nil
+		})
+		select {
+		case err := <-done:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+	return nil
 }
 
 // view runs f in a read transaction.

@@ -12,21 +12,23 @@ import (
 
 	"bldst/shared/auth"
 	"bldst/shared/problem"
+	"bldst/shared/version"
 
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// What the OpenAPI document says of the API as a whole. Version is the
-// interface's; the product has its own.
+// What the OpenAPI document says of the API as a whole.
 const (
 	Title       = "Build State API"
-	Version     = "1.0.0"
+	Version     = version.Number
 	Description = "REST API for managing multi-cloud IaaS image build states"
 )
 
-// Tags are the sections of the document, in their order.
-var Tags = []string{"Health", "Authentication", "Users", "Projects", "State Codes", "Platforms", "OS Versions", "Image Types",
-	"Cloud Providers", "OS Distributions", "Image Variants", "Builds", "Dashboard", "Artifacts", "Variables", "Resume", "Jobs", "Notifications", "Webhooks", "Metrics", "Audit", "default"}
+// Tags are the sections of the document, in their order:
+// first what a pipeline calls, then what a person looks at and sets up.
+var Tags = []string{"Builds", "Resume", "Artifacts", "Variables", "Jobs", "Dashboard", "Metrics", "Projects", "State Codes",
+	"Platforms", "OS Versions", "Image Types", "Cloud Providers", "OS Distributions", "Image Variants", "Notifications", "Webhooks",
+	"Authentication", "Users", "Audit", "Health", "default"}
 
 // always are the problems every endpoint may answer with.
 var always = []problem.Kind{problem.Internal, problem.Unavailable}
@@ -163,8 +165,33 @@ func exampleDetail(k problem.Kind) any {
 	case problem.Internal:
 		return "Internal Server Error"
 	default:
+		if detail := exampleDetails[k]; detail != "" {
+			return detail
+		}
 		return http.StatusText(k.Status())
 	}
+}
+
+// exampleDetails are what the answers of these kinds say.
+var exampleDetails = map[problem.Kind]string{
+	problem.Refused:            "The body could not be read; send it again.",
+	problem.NotFound:           "Build with id '2024.02.007' not found",
+	problem.Conflict:           "A platform called 'azure' exists already; choose another name.",
+	problem.Ambiguous:          "Several projects are called 'images'; use the id of one.",
+	problem.StaleAttempt:       "This worker belongs to attempt 1; attempt 2 has taken over. Stop working.",
+	problem.PreconditionFailed: "It was changed meanwhile; read it again and use the new ETag.",
+	problem.Unavailable:        "The table is busy; try again.",
+	problem.BuildCompleted:     "The build is completed; nothing is left to resume.",
+	problem.BuildCancelled:     "The build was cancelled; resume it with force.",
+	problem.BuildRunning:       "The build is being worked on; wait, or take it over.",
+	problem.NothingDone:        "No state of the build is completed; start it from the beginning.",
+	problem.StateNotResumable:  "State 45 cannot be resumed from; choose an earlier one.",
+	problem.ArtifactMissing:    "The checkpoint 'root' of state 40 is not registered.",
+	problem.ArtifactExpired:    "The checkpoint 'root' of state 40 has expired.",
+	problem.ArtifactRevoked:    "The checkpoint 'root' of state 40 was revoked.",
+	problem.VariableMissing:    "The variable 'ami_id' that the resume needs is not set.",
+	problem.ResumeInProgress:   "A resume of this build is under way already.",
+	problem.BreakerOpen:        "The breaker of this image line is open after repeated failures; close it to resume.",
 }
 
 // plain turns an example of any Go type into the JSON a caller sees.
