@@ -119,7 +119,14 @@ func (p Push) describe(all sum, c Content) (build.CompleteIn, error) {
 	if err != nil {
 		return build.CompleteIn{}, err
 	}
-	in := build.CompleteIn{SizeBytes: all.size, Checksum: all.sha256, CRC32C: build.Composite(all.parts), ArtifactType: p.Type, ExpiresAt: p.ExpiresAt, Metadata: doc}
+	in := build.CompleteIn{SizeBytes: all.size, Checksum: all.sha256, CRC32C: build.Composite(all.parts), ArtifactType: p.Type, Metadata: doc}
+	if p.ExpiresAt != "" {
+		t, err := api.ParseTime(p.ExpiresAt)
+		if err != nil {
+			return build.CompleteIn{}, fmt.Errorf("expires at: %w", err)
+		}
+		in.ExpiresAt = &api.Time{Time: t}
+	}
 	if in.ArtifactType == "" {
 		in.ArtifactType = types[c.Format]
 	}

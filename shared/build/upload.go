@@ -199,7 +199,7 @@ type CompleteIn struct {
 	ArtifactType string          `json:"artifact_type,omitempty" maxLength:"100" doc:"Default file."`
 	IsResumable  *bool           `json:"is_resumable,omitempty" doc:"Default true: a resume may restore it."`
 	IsFinal      *bool           `json:"is_final,omitempty" doc:"Default false."`
-	ExpiresAt    string          `json:"expires_at,omitempty" maxLength:"40" doc:"RFC 3339. From then on it is not restored."`
+	ExpiresAt    *api.Time       `json:"expires_at,omitempty" doc:"From then on it is not restored."`
 	Metadata     json.RawMessage `json:"metadata,omitempty" doc:"An object."`
 	Target       *string         `json:"target,omitempty" maxLength:"200" doc:"The part of the build it belongs to, e.g. a region."`
 	Claimed
