@@ -129,7 +129,7 @@ func resource(name string, keys []string, routes ...string) Function {
 // files is a resource that deals with the bucket.
 func files(name string, routes ...string) Function {
 	f := resource(name, keys("build#", "project#"), routes...)
-	f.Files, f.Timeout = true, long
+	f.Files, f.Timeout = true, patient
 	return f
 }
 
