@@ -143,6 +143,9 @@ func field(err error) problem.Field {
 	if det.Location == "body" && strings.Contains(det.Message, "character") || strings.Contains(det.Message, "unexpected end of JSON") {
 		return problem.Field{Loc: []any{"body"}, Msg: "Not valid JSON: " + det.Message, Type: "json_invalid"}
 	}
+	if det.Message == "expected length >= 1" {
+		return problem.Field{Loc: loc, Msg: "It is empty; look whether a variable is not set", Type: "value_error"}
+	}
 	if strings.HasPrefix(det.Message, "expected value to match exactly one schema") { // the only choice we offer: see IntOrString
 		return problem.Field{Loc: loc, Msg: "Expected a whole number or a name", Type: "type_error"}
 	}

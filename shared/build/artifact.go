@@ -43,6 +43,7 @@ type Artifact struct {
 	SupersededAt *time.Time      `json:"superseded_at" doc:"From then on another one has its name; it is never restored."`
 	SupersededBy *string         `json:"superseded_by" doc:"The id of that one."`
 	Rev          int64           `json:"-"`
+	Latest       bool            `json:"-"` // it takes its name from any other one
 }
 
 // Expired reports whether a is not to be restored any more at now.
@@ -60,7 +61,7 @@ func (a *Artifact) Usable(now time.Time) bool {
 // came twice.
 func (a *Artifact) Same(b *Artifact) bool {
 	return a.Attempt == b.Attempt && a.StateCode == b.StateCode && a.Type == b.Type && a.Path == b.Path && a.Backend == b.Backend && a.RevokedAt == nil &&
-		a.Algorithm == b.Algorithm && equal(a.Checksum, b.Checksum) && equal(a.Size, b.Size) && equal(a.Target, b.Target)
+		a.Algorithm == b.Algorithm && (a.Resumable == b.Resumable || !b.Latest) && equal(a.Checksum, b.Checksum) && equal(a.Size, b.Size) && equal(a.Target, b.Target)
 }
 
 // equal reports whether both are absent, or the same.
@@ -74,7 +75,7 @@ func equal[T comparable](a, b *T) bool {
 // Supersede gives the name of a to by, which was made later: in a later attempt,
 // or after a was revoked. It reports whether it may.
 func (a *Artifact) Supersede(by *Artifact, now time.Time) bool {
-	if by.Attempt <= a.Attempt && a.RevokedAt == nil {
+	if by.Attempt <= a.Attempt && a.RevokedAt == nil && !by.Latest {
 		return false
 	}
 	a.SupersededAt, a.SupersededBy, a.UpdatedAt = &now, &by.ID, now

@@ -25,8 +25,8 @@ type CreateIn struct {
 	OSDistribution string `json:"os_distribution_id,omitempty" maxLength:"200"`
 	ImageVariant   string `json:"image_variant_id,omitempty" maxLength:"200"`
 
-	BuildNumber string `json:"build_number,omitempty" maxLength:"200" doc:"Unique; made when absent."`
-	BuildID     string `json:"build_id,omitempty" maxLength:"200" doc:"Alias of build_number."`
+	BuildNumber string `json:"build_number,omitempty" minLength:"1" maxLength:"200" doc:"Unique; made when absent."`
+	BuildID     string `json:"build_id,omitempty" minLength:"1" maxLength:"200" doc:"Alias of build_number."`
 
 	Description   string          `json:"description,omitempty" maxLength:"2000"`
 	BuildMetadata json.RawMessage `json:"build_metadata,omitempty"`
@@ -83,8 +83,8 @@ func (in CreateIn) Normalise() (Create, error) {
 }
 
 func (c *Create) check() error {
-	if strings.ContainsFunc(c.Number, unicode.IsControl) {
-		return problem.BadField("build_number", "value_error", "A build number holds no control characters")
+	if why := oddNumber(c.Number); why != "" {
+		return problem.BadField("build_number", "value_error", "%s; leave it out, or look whether a variable of the CI is not set", why)
 	}
 	if len(c.Metadata) > MaxMetadata {
 		return problem.New(problem.TooLarge, "build_metadata is larger than %d bytes; store it elsewhere and send its address.", MaxMetadata)
@@ -98,6 +98,31 @@ func (c *Create) check() error {
 		}
 	}
 	return nil
+}
+
+// oddNumber returns why a build cannot be found by number, or would be found by
+// everybody whose variable is not set; "" when it can.
+func oddNumber(number string) string {
+	tail := number[strings.LastIndexAny(number, "-_./:#")+1:]
+	switch {
+	case number == "":
+		return ""
+	case strings.TrimSpace(number) == "":
+		return "The build number is blank"
+	case number != strings.TrimSpace(number):
+		return "The build number begins or ends with a blank"
+	case strings.ContainsFunc(number, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }):
+		return "A build number holds no control characters"
+	case number == "." || number == "..":
+		return "The build number is a step of a path, not a name"
+	case strings.ContainsAny(number[:1], "-_") || tail == "":
+		return "The build number '" + clipText(number) + "' is only half of one"
+	case strings.EqualFold(tail, "null") || strings.EqualFold(tail, "undefined"):
+		return "The build number '" + clipText(number) + "' ends in what a program writes for nothing"
+	case strings.Contains(number, "${") || strings.Contains(number, "$(") || strings.Contains(number, "{{"):
+		return "The build number '" + clipText(number) + "' holds a variable that was not replaced"
+	}
+	return ""
 }
 
 // Start makes c the first state of a build that exists from now on.

@@ -44,15 +44,16 @@ type Event struct {
 	OSVersionID string    `json:"os_version_id,omitempty"`
 	ImageTypeID string    `json:"image_type_id,omitempty"`
 
-	State          int    `json:"state_code"`
-	Status         Status `json:"status"`
-	Before         *Stand `json:"before,omitempty"`
-	LastSuccessful *int   `json:"last_successful_state,omitempty"`
-	FailedState    *int   `json:"failed_state,omitempty"`
-	FailureClass   Class  `json:"failure_class,omitempty"`
-	Message        string `json:"message,omitempty"`
-	Reason         string `json:"reason,omitempty"`     // of waiting: why
-	RequestID      string `json:"request_id,omitempty"` // of resume_requested
+	State          int          `json:"state_code"`
+	Status         Status       `json:"status"`
+	Before         *Stand       `json:"before,omitempty"`
+	LastSuccessful *int         `json:"last_successful_state,omitempty"`
+	FailedState    *int         `json:"failed_state,omitempty"`
+	FailureClass   Class        `json:"failure_class,omitempty"`
+	OpenTargets    []OpenTarget `json:"open_targets,omitempty"` // that are not done
+	Message        string       `json:"message,omitempty"`
+	Reason         string       `json:"reason,omitempty"`     // of waiting: why
+	RequestID      string       `json:"request_id,omitempty"` // of resume_requested
 }
 
 // EventOf returns the event of type t about b as it is.
@@ -60,7 +61,7 @@ func EventOf(t EventType, b *Build) Event {
 	return Event{
 		ID: fmt.Sprintf("%s@%d:%s", b.ID, b.Rev, t), Type: t, Time: b.UpdatedAt, BuildID: b.ID, BuildNumber: b.Number, Revision: b.Rev, Attempt: b.Attempt,
 		ProjectID: b.ProjectID, PlatformID: b.PlatformID, OSVersionID: b.OSVersionID, ImageTypeID: b.ImageTypeID,
-		State: b.Current, Status: b.Status, LastSuccessful: b.LastCompleted, FailedState: b.FailedState, FailureClass: b.FailureClass, Message: b.Message,
+		State: b.Current, Status: b.Status, LastSuccessful: b.LastCompleted, FailedState: b.FailedState, FailureClass: b.FailureClass, OpenTargets: b.OpenTargets(), Message: b.Message,
 	}
 }
 

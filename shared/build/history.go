@@ -52,6 +52,8 @@ type Entry struct {
 	Before     Where           `json:"before"`
 	After      Where           `json:"after"`
 	Data       json.RawMessage `json:"data,omitempty"` // what was reported, without secrets
+
+	Artifact *Artifact `json:"-"` // what the report registers; the store sets its id
 }
 
 // Where is the place a build is in.

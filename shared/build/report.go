@@ -34,13 +34,14 @@ type ReportIn struct {
 	BuildID string   `json:"build_id,omitempty" doc:"Older callers say it once more; the path counts."`
 	Unread  []string `json:"-"` // fields of a failure that could not be read
 
-	Attempt     *int   `json:"attempt,omitempty" minimum:"1" maximum:"1000000" doc:"The attempt the worker belongs to; a report of a replaced one is refused. Also as header X-Build-Attempt."`
-	Worker      string `json:"worker,omitempty" maxLength:"200" doc:"Who reports. With it the worker gets a lease."`
-	Target      string `json:"target,omitempty" maxLength:"200" doc:"The part of the state this is about, e.g. a region; without commas. It says nothing of the other parts: a report without target completes the state."`
-	Fingerprint string `json:"fingerprint,omitempty" maxLength:"200" doc:"Of the state's inputs."`
-	Rerun       bool   `json:"rerun,omitempty" doc:"The state is run again although it is done in this attempt. Without it such a report is taken for one that came late or twice."`
-	TakeOver    bool   `json:"take_over,omitempty" doc:"The worker replaces whoever holds the build: the next attempt begins."`
-	Release     bool   `json:"release,omitempty" doc:"The worker gives its lease back with this report: another one goes on in the same attempt."`
+	Attempt      *int   `json:"attempt,omitempty" minimum:"1" maximum:"1000000" doc:"The attempt the worker belongs to; a report of a replaced one is refused. Also as header X-Build-Attempt."`
+	Worker       string `json:"worker,omitempty" maxLength:"200" doc:"Who reports. With it the worker gets a lease."`
+	Target       string `json:"target,omitempty" maxLength:"200" doc:"The part of the state this is about, e.g. a region; without commas. It says nothing of the other parts: a report without target completes the state."`
+	Fingerprint  string `json:"fingerprint,omitempty" maxLength:"200" doc:"Of the state's inputs."`
+	AllowPartial bool   `json:"allow_partial,omitempty" doc:"The build is completed although targets of it are not done; they stay in open_targets."`
+	Rerun        bool   `json:"rerun,omitempty" doc:"The state is run again although it is done in this attempt. Without it such a report is taken for one that came late or twice."`
+	TakeOver     bool   `json:"take_over,omitempty" doc:"The worker replaces whoever holds the build: the next attempt begins."`
+	Release      bool   `json:"release,omitempty" doc:"The worker gives its lease back with this report: another one goes on in the same attempt."`
 }
 
 // A Report says that a build is in a state, and how that state is going.
@@ -207,6 +208,9 @@ func (b *Build) Advance(r Report, rules Rules, now time.Time) (Entry, error) {
 		return Entry{}, b.keep(r, now)
 	case r.TakeOver || b.restarts(r, now):
 		b.takeOver(r.Worker)
+	}
+	if err := b.checkOpen(r, rules); err != nil {
+		return Entry{}, err
 	}
 	return b.advance(r, rules, now)
 }

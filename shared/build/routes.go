@@ -99,7 +99,9 @@ func (s *Service) create(ctx context.Context, in *createIn) (*createOut, error) 
 	if err != nil {
 		return nil, err
 	}
-	c.Attach = in.Attach
+	if c.Attach = in.Attach; c.Attach && c.Number == "" {
+		return nil, problem.BadField("build_number", "missing", "attach finds a build by its number; without one every call would make another build")
+	}
 	b, err := s.Store.CreateBuild(ctx, c)
 	switch {
 	case err == nil:
@@ -232,8 +234,11 @@ func (s *Service) report(ctx context.Context, in *reportIn) (*api.Object[StateAn
 		if len(r.Metadata)+len(r.ArtifactMetadata) > MaxMetadata {
 			return Entry{}, problem.New(problem.TooLarge, "metadata is larger than %d bytes; store it elsewhere and send its address.", MaxMetadata)
 		}
-		said = r
 		entry, err := b.Advance(r, rules, now)
+		if err == nil {
+			entry.Artifact, err = r.artifact(b, entry.Kind, now)
+		}
+		said = r
 		if err == nil && in.Body.Worker != "" && b.Status.Active() {
 			b.lend(in.Body.Worker, rules, now)
 		}
@@ -252,7 +257,8 @@ func (s *Service) report(ctx context.Context, in *reportIn) (*api.Object[StateAn
 	if err != nil {
 		return nil, err
 	}
-	return api.Rev(b.Rev, StateAnswer{ShownState: row, CurrentState: b.Current, NewState: b.Current, BuildStatus: b.Status, Revision: b.Rev, CancelRequested: b.Cancelling}), nil
+	return api.Rev(b.Rev, StateAnswer{ShownState: row, CurrentState: b.Current, NewState: b.Current, BuildStatus: b.Status, Revision: b.Rev, CancelRequested: b.Cancelling,
+		OpenTargets: b.OpenTargets(), ArtifactID: artifactID(entry.Artifact)}), nil
 }
 
 // A StateAnswer is the answer to a report: the state as it was stored, and
@@ -264,6 +270,9 @@ type StateAnswer struct {
 	BuildStatus     Status `json:"build_status"`
 	Revision        int64  `json:"revision"`
 	CancelRequested bool   `json:"cancel_requested"`
+
+	OpenTargets []OpenTarget `json:"open_targets" doc:"Targets of the build that are not done; null for none."`
+	ArtifactID  *string      `json:"artifact_id" doc:"The artifact that artifact_storage_path of the report stands for."`
 }
 
 type stateIn struct{ Ref }

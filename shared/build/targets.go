@@ -1,6 +1,8 @@
 package build
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -118,4 +120,46 @@ func (m Mark) ended(r Report, now time.Time) *time.Time {
 		return nil
 	}
 	return &end
+}
+
+// An OpenTarget is a target that was begun and is not done.
+type OpenTarget struct {
+	StateCode int    `json:"state_code"`
+	Target    string `json:"target"`
+	Status    Status `json:"status"`
+}
+
+// OpenTargets returns the targets of states that are not completed, and are not
+// done themselves; nil for none.
+func (b *Build) OpenTargets() []OpenTarget {
+	var out []OpenTarget
+	for code, m := range b.Marks {
+		for target, status := range m.Targets {
+			if m.Status != Completed && status != Completed {
+				out = append(out, OpenTarget{code, target, status})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b OpenTarget) int {
+		return cmp.Or(cmp.Compare(a.StateCode, b.StateCode), strings.Compare(a.Target, b.Target))
+	})
+	return out
+}
+
+// checkOpen refuses r when it completes b while targets are not done: nobody
+// would see that they are missing.
+func (b *Build) checkOpen(r Report, rules Rules) error {
+	if r.How != Completed || r.Target != "" || r.AllowPartial || r.At != LastState && !rules.Final(r.At) {
+		return nil
+	}
+	open := b.OpenTargets()
+	if len(open) == 0 {
+		return nil
+	}
+	names := make([]string, len(open))
+	for i, o := range open {
+		names[i] = fmt.Sprintf("%s of state %d (%s)", o.Target, o.StateCode, o.Status)
+	}
+	return problem.New(problem.TargetsOpen, "The build cannot be completed, these targets are not done: %s. Report each as completed with its target, or its state as completed without one; "+
+		"or send allow_partial: true to complete the build without them.", clipText(strings.Join(names, ", ")))
 }

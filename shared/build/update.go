@@ -25,6 +25,7 @@ type UpdateIn struct {
 	CommitHash    *string           `json:"commit_hash,omitempty" maxLength:"200"`
 	PipelineURL   *string           `json:"pipeline_url,omitempty" maxLength:"2000"`
 	ConcourseURL  *string           `json:"concourse_pipeline_url,omitempty" maxLength:"2000" doc:"Alias of pipeline_url."`
+	AllowPartial  bool              `json:"allow_partial,omitempty" doc:"As in a report."`
 	Attempt       *int              `json:"attempt,omitempty" minimum:"1" maximum:"1000000"`
 }
 
@@ -93,7 +94,7 @@ func (b *Build) Update(in UpdateIn, rules Rules, now time.Time) (Entry, error) {
 
 // move is the part of Update that is a report.
 func (b *Build) move(in UpdateIn, rules Rules, now time.Time) error {
-	report := ReportIn{StateCode: in.CurrentState, Status: in.Status, Message: in.Message, Attempt: in.Attempt}
+	report := ReportIn{StateCode: in.CurrentState, Status: in.Status, Message: in.Message, Attempt: in.Attempt, AllowPartial: in.AllowPartial}
 	how, known := ParseStatus(in.Status)
 	if in.Status != "" && !known {
 		return problem.BadField("status", "enum", "One of pending, in_progress, completed, failed, cancelled")

@@ -25,6 +25,7 @@ type View struct {
 	LastSuccessful  *int              `json:"last_successful_state"`
 	FailedState     *int              `json:"failed_state"`
 	FailureClass    *Class            `json:"failure_class"`
+	OpenTargets     []OpenTarget      `json:"open_targets" doc:"Targets that are not done; of a completed build those it was completed without. null for none."`
 	Attempt         int               `json:"attempt" doc:"From 1; every resume begins the next."`
 	Revision        int64             `json:"revision" doc:"Counts the changes; also the ETag."`
 	LeaseUntil      *time.Time        `json:"lease_until" doc:"Until when the worker is believed to be alive."`
@@ -75,7 +76,7 @@ func (b *Build) View() View {
 		CloudProviderID: text(b.CloudProvider), OSDistribution: text(b.OSDistribution), ImageVariantID: text(b.ImageVariant),
 		CurrentState: b.Current, StateCode: b.Current, Status: b.Status, Message: text(b.Message),
 		LastSuccessful: b.LastCompleted, FailedState: b.FailedState, FailureClass: text(b.FailureClass),
-		Attempt: b.Attempt, Revision: b.Rev, DeadlineAt: b.Deadline, CancelRequested: b.Cancelling, ExecutionARN: text(b.Execution), ETA: b.ETA,
+		OpenTargets: b.OpenTargets(), Attempt: b.Attempt, Revision: b.Rev, DeadlineAt: b.Deadline, CancelRequested: b.Cancelling, ExecutionARN: text(b.Execution), ETA: b.ETA,
 		Base: b.Base, Inputs: b.Inputs, BuildMetadata: raw(b.Metadata), Metadata: raw(b.Metadata),
 		Description: text(b.Description), CreatedBy: text(b.CreatedBy), ConcourseURL: text(b.PipelineURL), PipelineURL: text(b.PipelineURL),
 		ConcourseJob: text(b.JobName), CommitHash: text(b.CommitHash), AMIID: text(b.AMIID), AMIIDs: splitAMIs(b.AMIID), ImageID: text(b.ImageID), PackerManifest: raw(b.Manifest),

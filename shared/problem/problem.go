@@ -28,6 +28,7 @@ const (
 	Ambiguous            Kind = "ambiguous"              // 409: a name that several things have
 	StaleAttempt         Kind = "stale_attempt"          // 409: a report of a replaced attempt
 	Leased               Kind = "leased"                 // 409: another worker holds the build
+	TargetsOpen          Kind = "targets_open"           // 409: a build is to be completed while targets of it are not done
 	PreconditionFailed   Kind = "precondition_failed"    // 412: If-Match names another revision
 	TooLarge             Kind = "too_large"              // 413
 	UnsupportedMediaType Kind = "unsupported_media_type" // 415
@@ -66,6 +67,7 @@ var statuses = []struct {
 	{Ambiguous, http.StatusConflict},
 	{StaleAttempt, http.StatusConflict},
 	{Leased, http.StatusConflict},
+	{TargetsOpen, http.StatusConflict},
 	{BuildCompleted, http.StatusConflict},
 	{BuildCancelled, http.StatusConflict},
 	{BuildRunning, http.StatusConflict},

@@ -47,6 +47,25 @@ func (s *Store) AddArtifact(ctx context.Context, ref, name string, f func(*build
 	return made, within(ref, err)
 }
 
+// reportedOps returns the ops that store a, the artifact of a report, and gives
+// it its name; none when it is there already, which a is then.
+func (s *Store) reportedOps(ctx context.Context, a *build.Artifact, now time.Time) ([]table.Op, error) {
+	items, err := s.Table.Get(ctx, buildSub(a.BuildID, artifactNamePrefix+a.Name))
+	if err != nil {
+		return nil, err
+	}
+	a.ID, a.Rev = s.NewID(), 1
+	ops, err := s.takeName(ctx, a, items[0], now)
+	if at := (*there)(nil); errors.As(err, &at) {
+		*a = *at.artifact
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return append(ops, table.PutOp(table.Item{Key: artifactKey(a), Rev: a.Rev, Doc: encode(a)}, table.Cond{Kind: table.Absent})), nil
+}
+
 // A there is not an error: what is to be made is there already.
 type there struct{ artifact *build.Artifact }
 

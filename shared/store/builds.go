@@ -277,11 +277,16 @@ type step struct {
 // history entry and the further ops of the transaction.
 type action func(step) (build.Entry, []table.Op, error)
 
-// ChangeBuild implements build.Store: one read, one transaction.
+// ChangeBuild implements build.Store: one read, one transaction; a report that
+// registers an artifact costs one read more.
 func (s *Store) ChangeBuild(ctx context.Context, ref string, f build.Change) (*build.Build, build.Entry, error) {
 	return s.changeBuild(ctx, ref, nil, func(st step) (build.Entry, []table.Op, error) {
 		e, err := f(st.b, st.rules, st.now)
-		return e, nil, err
+		if err != nil || e.Artifact == nil {
+			return e, nil, err
+		}
+		ops, err := s.reportedOps(ctx, e.Artifact, st.now)
+		return e, ops, err
 	})
 }
 

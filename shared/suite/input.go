@@ -17,6 +17,9 @@ var inputTests = []test{
 	{"a failure is not refused for what is only kept of it", ornaments},
 	{"what is too long is kept with head and tail, and its class is that of the whole", longTexts},
 	{"metadata is an object", metadataIsAnObject},
+	{"a build number that a variable left empty, or half empty, is refused with the reason", emptyNumbers},
+	{"a build is not completed while targets are open, unless that is said", openTargets},
+	{"artifact_storage_* of a report is the artifact of its state", artifactsOfReports},
 	{"the images of many regions are kept, and told apart", amiIDs},
 }
 
@@ -142,6 +145,80 @@ func longTexts(t *testing.T, s *session) {
 	at := "/builds/" + s.newBuild(t, nil)
 	exact := strings.Repeat("\U0001F4A9", 4000)
 	s.dev.post(t, at+"/state", obj{"state_code": 5, "message": exact}).is(http.StatusOK).unwarned().has(obj{"message": exact})
+}
+
+func emptyNumbers(t *testing.T, s *session) {
+	for _, number := range []string{"", " ", "\t", "\u00a0", ".", "..", "rhel-9-", "rhel-9_", "-117", "_117", "rhel/", "rhel-9.", " x", "x ", "x\u200b", "rhel-${BUILD_NUMBER}", "rhel-$(date)", "rhel-{{n}}", "rhel-null", "rhel_undefined", "a\u0000b"} {
+		for _, field := range []string{"build_number", "build_id"} {
+			for _, path := range []string{"/builds", "/builds?attach=true"} {
+				r := s.dev.post(t, path, obj{field: number}).refused(http.StatusUnprocessableEntity, problem.Invalid, "variable")
+				if number != "" {
+					r.invalid("build_number")
+				}
+			}
+		}
+	}
+	s.dev.post(t, "/builds?attach=true", obj{}).invalid("build_number")
+	for _, number := range []string{"rhel--117", "#117", "2024.02.001", "a b", "null-1", "x$y"} {
+		number += "-" + random()
+		s.dev.post(t, "/builds?attach=true", obj{"build_number": number}).is(http.StatusCreated).has(obj{"build_number": number})
+	}
+}
+
+func openTargets(t *testing.T, s *session) {
+	b := s.newBuild(t, nil)
+	at := "/builds/" + b
+	for target, status := range map[string]string{"us-east-1": "completed", "eu-west-1": "in_progress"} {
+		s.dev.post(t, at+"/state", obj{"state_code": 95, "status": status, "target": target}).is(http.StatusOK)
+	}
+	s.dev.post(t, at+"/state", obj{"state_code": 95, "status": "failed", "target": "ap-south-1", "message": "quota"}).is(http.StatusOK)
+	open := []any{obj{"state_code": 95, "target": "ap-south-1", "status": "failed"}, obj{"state_code": 95, "target": "eu-west-1", "status": "in_progress"}}
+	for _, body := range []obj{{"state_code": 100, "status": "completed"}, {"state_code": 100}, {"state_name": "completed"}} {
+		s.dev.post(t, at+"/state", body).refused(http.StatusConflict, problem.TargetsOpen, "ap-south-1", "eu-west-1", "allow_partial")
+	}
+	s.dev.get(t, at).has(obj{"status": "failed", "attempt": 1, "open_targets": open})
+	s.dev.post(t, at+"/state", obj{"state_code": 96}).is(http.StatusOK)
+	s.dev.put(t, at, obj{"current_state": 100, "status": "completed"}).refused(http.StatusConflict, problem.TargetsOpen, "ap-south-1")
+	s.dev.post(t, at+"/state", obj{"state_code": 100, "status": "completed", "allow_partial": true}).is(http.StatusOK).has(obj{"build_status": "completed", "open_targets": open})
+	s.dev.get(t, at).has(obj{"status": "completed", "open_targets": open})
+	for _, row := range s.dev.get(t, "/builds?limit=1000").list() {
+		if row["id"] == b && differs(obj{"open_targets": open}, row) != "" {
+			t.Errorf("the list says %v", row["open_targets"])
+		}
+	}
+	done := "/builds/" + s.newBuild(t, nil)
+	s.dev.post(t, done+"/state", obj{"state_code": 95, "target": "us-east-1"}).is(http.StatusOK)
+	s.dev.post(t, done+"/state", obj{"state_code": 95, "status": "completed"}).is(http.StatusOK)
+	s.dev.post(t, done+"/state", obj{"state_code": 100, "status": "completed"}).is(http.StatusOK).has(obj{"build_status": "completed", "open_targets": nil})
+}
+
+func artifactsOfReports(t *testing.T, s *session) {
+	at := "/builds/" + s.newBuild(t, nil)
+	body := obj{"state_code": 40, "status": "completed", "artifact_storage_type": "s3", "artifact_storage_path": "s3://b/40", "artifact_size_bytes": 7, "artifact_checksum": "sha256:" + strings.ToUpper(sum), "artifact_metadata": obj{"format": "qcow2"}}
+	id := s.dev.post(t, at+"/state", body).is(http.StatusOK).str("artifact_id")
+	s.dev.get(t, at+"/artifacts/"+id).is(http.StatusOK).has(obj{"artifact_name": "state-40", "state_code": 40, "artifact_path": "s3://b/40", "storage_backend": "s3", "size_bytes": 7, "checksum": sum, "is_resumable": true, "metadata": obj{"format": "qcow2"}})
+	s.dev.post(t, at+"/state", body).is(http.StatusOK).has(obj{"artifact_id": id})
+	if n := len(s.dev.get(t, at+"/artifacts").list()); n != 1 {
+		t.Errorf("after the same report again there are %d artifacts", n)
+	}
+	s.dev.post(t, at+"/state", obj{"state_code": 45, "status": "failed", "message": "no", "artifact_checksum": "zzz", "artifact_storage_path": "p"}).is(http.StatusOK).warned("artifact_checksum").has(obj{"build_status": "failed", "artifact_id": nil})
+	s.dev.get(t, at+"/resume-plan").has(obj{"resumable": true, "strategy": "from_artifact"})
+	for _, sum := range []string{"zzz", "sha256:abc123", "md5:" + sum} {
+		s.dev.post(t, at+"/state", with(body, obj{"state_code": 50, "artifact_checksum": sum})).invalid("artifact_checksum")
+		s.dev.post(t, at+"/state", obj{"state_code": 50, "artifact_checksum": sum}).invalid("artifact_checksum")
+	}
+	second := s.dev.post(t, at+"/state", with(body, obj{"artifact_storage_path": "s3://b/40-2"})).is(http.StatusOK).str("artifact_id")
+	if second == id {
+		t.Error("another path is the same artifact")
+	}
+	s.dev.get(t, at+"/artifacts/state-40").has(obj{"id": second, "artifact_path": "s3://b/40-2"})
+	s.dev.post(t, at+"/state", obj{"state_code": 55, "artifact_size_bytes": 7}).is(http.StatusOK).warned("artifact_storage_path").has(obj{"artifact_id": nil})
+	one := s.dev.post(t, at+"/state", with(body, obj{"state_code": 95, "target": "us-east-1"})).is(http.StatusOK).str("artifact_id")
+	s.dev.get(t, at+"/artifacts/"+one).has(obj{"artifact_name": "state-95-us-east-1", "target": "us-east-1"})
+	half := s.dev.post(t, at+"/state", with(body, obj{"state_code": 96, "status": "in_progress"})).is(http.StatusOK).str("artifact_id")
+	s.dev.get(t, at+"/artifacts/"+half).has(obj{"is_resumable": false})
+	whole := s.dev.post(t, at+"/state", with(body, obj{"state_code": 96})).is(http.StatusOK).str("artifact_id")
+	s.dev.get(t, at+"/artifacts/"+whole).has(obj{"is_resumable": true})
 }
 
 func amiIDs(t *testing.T, s *session) {
