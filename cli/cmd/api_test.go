@@ -27,6 +27,8 @@ var withoutCommand = map[string]string{
 	"POST /builds/{id}/uploads/{uid}/complete":          moves,
 	"GET /builds/{id}/downloads/{aid}":                  moves,
 	"POST /webhooks/build-failure":                      "called by a CI with a signature, not by people",
+	"POST /webhooks/github":                             "called by GitHub",
+	"POST /webhooks/gitlab":                             "called by GitLab",
 	"GET /projects/{project}/state-codes":               "the same as /state-codes",
 	"POST /projects/{project}/state-codes":              "the same as /state-codes",
 	"GET /projects/{project}/state-codes/{id}":          "the same as /state-codes/{id}",

@@ -52,7 +52,7 @@ func (s *session) bodies(t *testing.T) []struct{ method, path string } {
 		out = append(out, struct{ method, path string }{"POST", n.path}, struct{ method, path string }{"PUT", n.path + "/" + row})
 	}
 	for key, op := range described(t) {
-		if op.RequestBody == nil || key == "POST /webhooks/build-failure" { // which looks at the signature first
+		if op.RequestBody == nil || strings.HasPrefix(key, "POST /webhooks/") { // which looks at the signature first
 			continue
 		}
 		if !slices.ContainsFunc(out, func(c struct{ method, path string }) bool { return op.serves(c.method, c.path) }) {

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 // A Service serves the webhooks.
 type Service struct {
 	Store   Store
+	Jobs    Jobs
 	Secrets func(context.Context) ([]string, error) // that sign; without any every webhook is refused
 	Now     func() time.Time
 }
@@ -33,6 +35,90 @@ func (s *Service) Mount(a *api.API) {
 	api.Handle(a, api.Op{ID: "webhook-build-failure", Method: http.MethodPost, Path: "/webhooks/build-failure", Scope: auth.Public, Raw: true, Tag: "Webhooks",
 		Summary: "Report from a CI that a build failed", Description: doc,
 		Problems: []problem.Kind{problem.Unauthorized, problem.NotFound, problem.Refused, problem.StaleAttempt}, Request: exampleIn, Answer: exampleOut}, s.failed)
+	api.Handle(a, notice("webhook-github", "/webhooks/github", "GitHub", exampleGitHub), s.github)
+	api.Handle(a, notice("webhook-gitlab", "/webhooks/gitlab", "GitLab", exampleGitLab), s.gitlab)
+}
+
+// A NoticeAnswer says what became of a notice.
+type NoticeAnswer struct {
+	Jobs   []Told `json:"jobs" doc:"The registered jobs it is about."`
+	Reason string `json:"reason" doc:"Why nothing changed, when nothing did."`
+}
+
+type noticeOut struct{ Body NoticeAnswer }
+
+const noticeDoc = "The webhook that %s itself sends, with the secret of WEBHOOK_SECRET. The job is found by its record (POST /builds/{id}/jobs: job_url or job_id), and gets the status. " +
+	"When it has died while its build was being worked on, the build fails; that a job succeeded completes no build. It may be sent again: once told, it changes nothing."
+
+func notice(id, path, vendor string, event any) api.Op {
+	return api.Op{ID: id, Method: http.MethodPost, Path: path, Scope: auth.Public, Raw: true, Tag: "Webhooks", Summary: "What " + vendor + " says of its jobs",
+		Description: fmt.Sprintf(noticeDoc, vendor), Problems: []problem.Kind{problem.Unauthorized}, Request: event,
+		Answer: NoticeAnswer{Jobs: []Told{{BuildID: exampleOut.BuildID, JobID: "018d64e2-7c31-7e5a-9b74-3f4e5d6c7b8b", Job: build.JobFailed, Status: build.Failed, Failed: true}}}}
+}
+
+var (
+	exampleGitHub = map[string]any{"action": "completed", "repository": map[string]any{"full_name": "acme/images", "html_url": "https://github.com/acme/images"},
+		"workflow_job": map[string]any{"id": 400, "run_id": 30, "run_attempt": 1, "name": "build", "status": "completed", "conclusion": "failure", "html_url": "https://github.com/acme/images/actions/runs/30/job/400"}}
+	exampleGitLab = map[string]any{"object_kind": "build", "build_id": 1977, "build_name": "image", "build_status": "failed", "build_failure_reason": "runner_system_failure", "pipeline_id": 2366,
+		"project": map[string]any{"web_url": "https://gitlab.com/acme/images"}}
+)
+
+type githubIn struct {
+	Signature string `header:"X-Hub-Signature-256" maxLength:"200"`
+	Event     string `header:"X-GitHub-Event" maxLength:"100"`
+	RawBody   []byte `contentType:"application/json"`
+}
+
+func (s *Service) github(ctx context.Context, in *githubIn) (*noticeOut, error) {
+	secrets, err := s.Secrets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := signedByGitHub(secrets, in.Signature, in.RawBody); err != nil {
+		return nil, err
+	}
+	n, about, err := ofGitHub(in.Event, in.RawBody)
+	return s.tell(ctx, n, about, err)
+}
+
+type gitlabIn struct {
+	Token   string `header:"X-Gitlab-Token" maxLength:"1000"`
+	RawBody []byte `contentType:"application/json"`
+}
+
+func (s *Service) gitlab(ctx context.Context, in *gitlabIn) (*noticeOut, error) {
+	secrets, err := s.Secrets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := signedByGitLab(secrets, in.Token); err != nil {
+		return nil, err
+	}
+	n, about, err := ofGitLab(in.RawBody)
+	return s.tell(ctx, n, about, err)
+}
+
+// tell hands n on. What is about no job, or about none that is known, is taken
+// all the same: a CI gives up a webhook that is refused too often.
+func (s *Service) tell(ctx context.Context, n Notice, about bool, err error) (*noticeOut, error) {
+	if err != nil {
+		return nil, err
+	}
+	out := NoticeAnswer{Jobs: []Told{}, Reason: "This event says nothing of a job."}
+	if about {
+		ctx = auth.WithRequest(ctx, &auth.Request{ID: auth.RequestOf(ctx).ID, Caller: &auth.Caller{Username: n.Platform, Credential: "webhook"}})
+		told, err := s.Jobs.Tell(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		out.Jobs, out.Reason = append(out.Jobs, told...), ""
+		if len(told) == 0 {
+			out.Reason = "No build has registered this job; register it with POST /builds/{id}/jobs and its job_url."
+		} else if _, known := build.ParseWord(n.Word); !known {
+			out.Reason = build.Misunderstood(n.Word, "it changes nothing.")
+		}
+	}
+	return &noticeOut{out}, nil
 }
 
 type failedIn struct {

@@ -82,7 +82,7 @@ func Webhooks(p Ports, parameters secret.Parameters) http.Handler {
 func webhooks(a *api.API, p Ports) { p.webhooks(a, nil) }
 
 func (p Ports) webhooks(a *api.API, parameters secret.Parameters) {
-	(&webhook.Service{Store: p.store(), Secrets: p.signers(parameters), Now: p.Now}).Mount(a)
+	(&webhook.Service{Store: p.store(), Jobs: p.store(), Secrets: p.signers(parameters), Now: p.Now}).Mount(a)
 }
 
 // signers returns the secrets that sign webhooks. Those that are references are
