@@ -15,7 +15,7 @@ ARCHES    = amd64 arm64
 FUNCTIONS = $(notdir $(wildcard functions/*))
 
 .DEFAULT_GOAL := help
-.PHONY: bootstrap synth diff deploy destroy smoke localstack cost test-infra run build test check gen man bench-cli bench-step faults bench bench-scale bench-drive demo test-dynamodb fuzz clean help
+.PHONY: bootstrap synth diff deploy destroy smoke localstack cost test-infra run build test check gen man bench-cli bench-step faults bench bench-scale bench-drive bench-fence demo test-dynamodb fuzz clean help
 
 run: bin/bldst ## Run the whole system on http://localhost:8080 (PORT=9000 DATA=folder)
 	@exec bin/bldst local --port $(PORT) --data $(DATA)
@@ -71,6 +71,12 @@ faults: ## Kill steps, runners and the system FAULTS=200 times at random; what i
 
 bench-step: ## Measure what bldst step adds to a command, and how fast it skips one
 	go run ./cli/bench -step
+
+BEFORE ?= b0985c9
+bench-fence: bin/bldst ## Compare what a report costs with commit BEFORE, in alternating rounds
+	@dir=$$(mktemp -d) && trap 'git worktree remove --force "$$dir/src" 2>/dev/null; rm -rf "$$dir"' EXIT && \
+		git worktree add --quiet --detach "$$dir/src" $(BEFORE) && (cd "$$dir/src" && go build -trimpath -o "$$dir/before" ./cli) && \
+		go run ./localstack/bench -versus "$$dir/before" -json bench-fence.json
 
 demo: bin/bldst ## Kill real image builds, with and without somebody to start them again, and watch them finish
 	@DEMO_BLDST=bin/bldst .ci/demo

@@ -107,6 +107,7 @@ func main() {
 	scale := flag.Bool("scale", false, "measure growth from 1,000 to -builds builds instead")
 	builds := flag.Int("builds", 1_000_000, "with -scale: the size of the large table")
 	driven := flag.Bool("drive", false, "measure the state machine that drives the builds instead")
+	earlier := flag.String("versus", "", "an earlier build of the program, to compare what a report costs, and nothing else")
 	runs := flag.Int("runs", 5, "runs of each figure")
 	path := flag.String("json", "bench.json", "where the figures are written")
 	bin := flag.String("bin", "bin/bldst", "the built program, for what is measured from outside")
@@ -123,6 +124,9 @@ func main() {
 	}
 	if *driven {
 		steps = []func(context.Context, *report, int) error{func(ctx context.Context, r *report, n int) error { return benchMachine(ctx, r, n, *bin) }}
+	}
+	if *earlier != "" {
+		steps = []func(context.Context, *report, int) error{func(ctx context.Context, r *report, n int) error { return benchVersus(ctx, r, n, *bin, *earlier) }}
 	}
 	for _, step := range steps {
 		if err := step(ctx, r, *runs); err != nil {

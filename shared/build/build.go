@@ -88,6 +88,7 @@ type Build struct {
 	Manifest      json.RawMessage `json:"packer_manifest,omitempty"`
 	StartTime     *time.Time      `json:"start_time,omitempty"`
 	EndTime       *time.Time      `json:"end_time,omitempty"`
+	WorkedMS      int64           `json:"worked_ms,omitempty"` // in all attempts together, see Work
 	CreatedAt     time.Time       `json:"created_at"`
 	UpdatedAt     time.Time       `json:"updated_at"`
 	DeactivatedAt *time.Time      `json:"deactivated_at,omitempty"`

@@ -64,8 +64,19 @@ func (b *Build) takeOver(by string) {
 	if !b.Status.Active() || len(b.Marks) == 0 && !b.leased() {
 		return
 	}
-	b.Attempt++
+	b.breakOff()
 	b.closeResume("Worker '" + either(by, "unknown") + "' took the build over.")
+}
+
+// breakOff begins the next attempt of b, which is worked on. A state that was
+// begun and not completed counts as the one the attempt before ended in, until
+// this one gets past that.
+func (b *Build) breakOff() {
+	if m := b.Marks[b.Current]; b.Recovering == nil && m.Attempt == b.Attempt && m.Status == InProgress {
+		at := b.Current
+		b.Recovering = &at
+	}
+	b.Attempt++
 }
 
 // closeResume ends the open resume of b, if there is one, as failed.

@@ -76,3 +76,22 @@ func (b *Build) renewed(l *Lease) *Lease {
 	}
 	return l
 }
+
+// Work adds to b, which was old until now, how long it was worked on since: from
+// one sign of life to the next within an attempt. What lies between the last one
+// of a worker that died and its replacement, or the discovery, is no work.
+func (b *Build) Work(old *Build, now time.Time) {
+	if old.WorkedMS == 0 && old.StartTime != nil { // a row of an earlier version
+		b.WorkedMS = max(0, old.UpdatedAt.Sub(*old.StartTime).Milliseconds())
+	}
+	if old.Status != InProgress {
+		return
+	}
+	until := now
+	if dead := b.Status == Failed && (b.FailureClass == Stalled || b.FailureClass == TimedOut || b.FailureClass == Aborted); dead || b.Attempt != old.Attempt {
+		if until = old.UpdatedAt; old.leased() && old.Lease.At.After(until) {
+			until = old.Lease.At
+		}
+	}
+	b.WorkedMS += max(0, until.Sub(old.UpdatedAt).Milliseconds())
+}

@@ -214,7 +214,7 @@ func (m *Materials) unforceable(r Reason) bool {
 // report.
 func (b *Build) resume(r *Request, rules Rules, now time.Time) {
 	if b.Status.Active() {
-		b.Attempt++
+		b.breakOff()
 		b.Cancelling = false
 	} else {
 		b.reopen()

@@ -50,7 +50,7 @@ type View struct {
 	PackerManifest  json.RawMessage   `json:"packer_manifest"`
 	StartTime       *time.Time        `json:"start_time"`
 	EndTime         *time.Time        `json:"end_time"`
-	Duration        *int64            `json:"duration_seconds"`
+	Duration        *int64            `json:"duration_seconds" doc:"From its start to its end; of a build that was resumed without the time nobody worked on it."`
 	CreatedAt       time.Time         `json:"created_at"`
 	UpdatedAt       time.Time         `json:"updated_at"`
 	DeactivatedAt   *time.Time        `json:"deactivated_at"`
@@ -88,6 +88,9 @@ func (b *Build) View() View {
 	}
 	if b.StartTime != nil && b.EndTime != nil {
 		secs := max(0, int64(b.EndTime.Sub(*b.StartTime).Seconds()))
+		if b.Attempt > 1 && b.WorkedMS > 0 {
+			secs = b.WorkedMS / 1000
+		}
 		v.Duration = &secs
 	}
 	return v

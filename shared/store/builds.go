@@ -384,6 +384,7 @@ func pause(ctx context.Context, try int) error {
 func (s *Store) buildOps(ctx context.Context, old, b *build.Build, e build.Entry, now time.Time) ([]table.Op, build.Entry, error) {
 	cond := table.Cond{Kind: table.Absent}
 	if old != nil {
+		b.Work(old, now)
 		b.UpdatedAt, b.Rev = now, old.Rev+1
 		cond, e.Before = table.IfRev(old.Rev), old.Place()
 	}
