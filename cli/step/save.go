@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"bldst/shared/build"
 	"bldst/shared/client"
+	"bldst/shared/failure"
 	"bldst/shared/problem"
 )
 
@@ -91,11 +91,12 @@ func (s *step) saveClass(err error) string {
 	var es *errSave
 	switch {
 	case !errors.As(err, &es):
-		return string(build.NothingDone)
+		return string(failure.NothingDone)
 	case isAway(err):
-		return string(build.Transient)
+		return string(failure.Transient)
 	default:
-		return string(build.ClassOf(build.Signs{Message: err.Error()}))
+		class, _ := failure.Classify(failure.Signs{Message: err.Error()})
+		return string(class)
 	}
 }
 

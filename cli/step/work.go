@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"bldst/cli/step/proc"
-	"bldst/shared/build"
 	"bldst/shared/client"
+	"bldst/shared/failure"
 	"bldst/shared/id"
 	"bldst/shared/problem"
 )
@@ -51,13 +51,13 @@ func (s *step) work(ctx context.Context, p *plan) (int, error) {
 		if e.why == "" && e.Code == 0 {
 			return s.succeed(ctx)
 		}
-		if try > s.Retries || class != string(build.Transient) || e.why != "" {
+		if try > s.Retries || class != string(failure.Transient) || e.why != "" {
 			return s.fail(ctx, e, class)
 		}
 		wait := s.RetryWait << min(try-1, 5)
 		s.Say("State %d failed (%s, %s); try %d of %d in %s.", s.State, s.says(e), class, try+1, s.Retries+1, wait)
 		if !s.pause(wait) {
-			return s.fail(ctx, end{Result: e.Result, why: whySignal, sig: s.sigs.first()}, string(build.Transient))
+			return s.fail(ctx, end{Result: e.Result, why: whySignal, sig: s.sigs.first()}, string(failure.Transient))
 		}
 	}
 }
@@ -163,7 +163,7 @@ func (s *step) spoolInterrupt(e end) {
 		return
 	}
 	s.interruptKey = id.New()
-	data, err := json.Marshal(s.failure(e, string(build.Transient)))
+	data, err := json.Marshal(s.failure(e, string(failure.Transient)))
 	if err == nil {
 		err = s.keepItem(fmt.Sprintf("state %d interrupted", s.State), s.path("failure"), s.interruptKey, data)
 	}
@@ -245,13 +245,19 @@ func list(ps []proc.Process) string {
 func (s *step) class(e end) string {
 	switch e.why {
 	case whySignal:
-		return string(build.Transient)
+		return string(failure.Transient)
 	case whyTimeout:
-		return string(build.TimedOut)
+		return string(failure.TimedOut)
 	case whyNothing:
-		return string(build.NothingDone)
+		return string(failure.NothingDone)
 	}
-	return string(build.ClassOf(build.Signs{Tool: Tool(s.Args), Message: s.tail.text(), ExitCode: &e.Code}))
+	return s.classify(e)
+}
+
+// classify returns the class of how the command itself has ended.
+func (s *step) classify(e end) string {
+	class, _ := failure.Classify(failure.Signs{Tool: Tool(s.Args), Message: s.tail.text(), ExitCode: &e.Code})
+	return string(class)
 }
 
 // says describes a failure in a few words.
