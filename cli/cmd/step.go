@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"bldst/cli/files"
 	"bldst/cli/settings"
 	"bldst/cli/step"
 	"bldst/cli/step/ci"
@@ -171,6 +172,11 @@ func runStep(ctx context.Context, f *Factory, o stepOptions) error {
 	if o.Client, err = f.stepClient(&o, s); err != nil {
 		return err
 	}
+	api, err := f.Client()
+	if err != nil {
+		return err
+	}
+	o.Files = stepFiles{&files.Mover{API: api}}
 	o.Root = f.spoolRoot(s)
 	o.Worker, o.Job = stepWorker(f, s, job), job
 	o.Environ = os.Environ()

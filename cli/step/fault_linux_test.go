@@ -36,6 +36,20 @@ step 40 30
 step 100 40
 `
 
+// withCheckpoints builds a file in steps that must not be done twice, nor left half
+// done: each appends to what is there, bit by bit. Some leave a checkpoint, one
+// does not.
+const withCheckpoints = `set -e
+work() { for i in 1 2 3 4 5 6; do echo "$1 $i" >>disk.img; sleep 0.01; done; }
+export_work='work() { for i in 1 2 3 4 5 6; do echo "$1 $i" >>disk.img; sleep 0.01; done; }'
+"$BLDST" step 10 --save disk-10=disk.img -- sh -ec 'rm -f disk.img; '"$export_work"'; work ten'
+"$BLDST" step 20 --save disk-20=disk.img -- sh -ec "$export_work"'; work twenty'
+"$BLDST" step 30 -- sh -ec "$export_work"'; work thirty'
+"$BLDST" step 40 --save disk-40=disk.img -- sh -ec "$export_work"'; work forty & wait $!'
+"$BLDST" step 50 -- sh -ec "$export_work"'; work fifty'
+"$BLDST" step 100 --produces disk.sum -- sh -ec 'sha256sum disk.img >disk.sum.new; mv disk.sum.new disk.sum'
+`
+
 // A runner runs the script against a system in a process of its own.
 type runner struct {
 	t       *testing.T
@@ -187,7 +201,8 @@ func (k *runner) tree() string {
 }
 
 // TestKilledAtAnyMoment kills steps, whole runners and the system at random
-// moments, and goes on by running the script again. What comes out is, byte for byte, what an uninterrupted run
+// moments, sometimes with all that was on the runner, and goes on by running the
+// script again. What comes out is, byte for byte, what an uninterrupted run
 // makes. BLDST_FAULT_ROUNDS is the number of kills, BLDST_FAULT_SEED repeats a
 // run.
 func TestKilledAtAnyMoment(t *testing.T) {
@@ -205,7 +220,11 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		t.Run(fmt.Sprint("lane ", lane), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, lane))
-			k := newRunner(t, r, inPlace)
+			script, moves := inPlace, false
+			if lane%2 == 0 {
+				script, moves = withCheckpoints, true
+			}
+			k := newRunner(t, r, script)
 			began := time.Now()
 			if ok, said := k.run("reference", 0, ""); !ok {
 				t.Fatalf("the uninterrupted run: %s", said)
@@ -228,6 +247,10 @@ func TestKilledAtAnyMoment(t *testing.T) {
 					}
 					if try > 8 {
 						t.Fatalf("lane %d build %d does not end:\n%s", lane, n, story.String())
+					}
+					if moves && what == "runner" && r.IntN(2) == 0 {
+						k.fresh()
+						story.WriteString("--- another runner\n")
 					}
 				}
 				if got := k.tree(); got != want {

@@ -73,7 +73,10 @@ func inside(path string) error {
 	if !filepath.IsLocal(path) {
 		return errors.New("it is outside of the folder the step works in")
 	}
-	here, err := filepath.EvalSymlinks(".")
+	here, err := os.Getwd()
+	if err == nil {
+		here, err = filepath.EvalSymlinks(here)
+	}
 	if err != nil {
 		return err
 	}

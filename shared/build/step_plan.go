@@ -30,8 +30,8 @@ func NewStepPlan(m *Materials, step NextStep, prints map[int]string) *Plan {
 // beginStep sets where the worker has to begin.
 func (p *planner) beginStep() {
 	b, out, next := p.Build, p.out, p.step.State
-	switch failed := b.failedAt(); {
-	case failed != nil:
+	switch failed := b.FailedState; {
+	case b.Status == Failed && failed != nil:
 		out.From, out.Why = *failed, fmt.Sprintf("State %d failed.", *failed)
 	case b.Status == Completed:
 		out.From, out.Why = LastState+1, "The build is completed."
@@ -70,7 +70,7 @@ func (p *planner) rerun() {
 // as it is, unless a failure has left it half changed.
 func (p *planner) chooseStep() {
 	p.out.Strategy = RerunState
-	if p.step.Kept == p.Build.Attempt && p.Build.failedAt() == nil || p.wanted() == RerunState {
+	if p.step.Kept == p.Build.Attempt && p.Build.Status != Failed || p.wanted() == RerunState {
 		return
 	}
 	from := p.out.From

@@ -51,6 +51,11 @@ func TestThePlanOfAStep(t *testing.T) {
 			s.to("20", "20 completed")
 			return s
 		}, 30, 2, "30;; 10 skip 20 skip 30 run 35 run"},
+		"a build that recovers goes on with what is kept": {func(t *testing.T) *scene {
+			s := newScene(t).checkpoint("vm", 20, nil)
+			s.to("30", "30 completed")
+			return s
+		}, 35, 2, "35;; 10 skip 20 skip 30 skip 35 run"},
 		"a damaged one falls back to the one before": {func(t *testing.T) *scene { return newScene(t).checkpoint("vm", 20, nil).checkpoint("bad", 30, revoked) }, 35, 1, "30; vm; 10 skip 20 restore 30 run 35 run"},
 		"and when there is none, to the beginning":   {func(t *testing.T) *scene { return newScene(t).checkpoint("bad", 30, revoked) }, 35, 1, "10;; 10 run 20 run 30 run 35 run"},
 		"a changed input": {func(t *testing.T) *scene {
