@@ -192,7 +192,8 @@ func (s *Stack) guarded(h http.Handler) http.Handler {
 
 // ports are what the function is given.
 func (s *Stack) ports(function string) wire.Ports {
-	p := wire.Ports{Table: s.o.Meter.Table(s.Table), Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID, Origins: s.o.Origins, Development: true, Writable: s.writable,
+	p := wire.Ports{Table: s.o.Meter.Table(s.Table), Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID, Origins: s.o.Origins,
+		Development: true, Writable: s.writable, SignInPause: signInPause,
 		Outbound: outbound.Allow{Loopback: true, Plain: true}, Webhooks: s.o.Webhooks, CI: s.o.CI, Bucket: s.objects}
 	if s.o.Guard != nil {
 		p.Table = s.o.Guard(function, p.Table)
@@ -422,3 +423,7 @@ func signer(folder string) (*auth.Signer, error) {
 	}
 	return s, nil
 }
+
+// signInPause holds up who tries to sign in and must wait: here waiting costs
+// nothing, and guesses that come as fast as they are refused would.
+const signInPause = 500 * time.Millisecond

@@ -45,6 +45,9 @@ type needed struct {
 	Name  string `json:"name"`
 	Key   string `json:"key"`
 	Found bool   `json:"found"`
+
+	Expired bool `json:"expired"`
+	Revoked bool `json:"revoked"`
 }
 
 type state struct {
@@ -161,7 +164,7 @@ func (s *step) mayRun(p *plan) error {
 func (s *step) present(p *plan) (bool, error) {
 	for _, a := range p.Artifacts {
 		if a.Name == s.WhenMissing {
-			return a.Found, nil
+			return a.Found && !a.Expired && !a.Revoked, nil
 		}
 	}
 	if exists(s.WhenMissing) {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"mime"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -54,12 +55,13 @@ func stateOf(ctx context.Context) *state {
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := a.o.Now()
-	st := &state{Request: auth.Request{ID: a.requestID(r)}, idemKey: r.Header.Get("Idempotency-Key"), strict: prefersStrict(r.Header), header: w.Header()}
+	st := &state{Request: auth.Request{ID: a.requestID(r), Address: address(r)}, idemKey: r.Header.Get("Idempotency-Key"), strict: prefersStrict(r.Header), header: w.Header()}
 	r = r.WithContext(auth.WithRequest(context.WithValue(r.Context(), stateKey{}, st), &st.Request))
 	rec := &recorder{ResponseWriter: w}
 	h := w.Header()
 	h.Set("X-Request-Id", st.ID)
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store") // answers hold keys, secrets and what changes all the time
 	a.cors(h, r)
 	defer func() {
 		if v := recover(); v != nil {
@@ -257,6 +259,16 @@ func (st *state) formJSON(v url.Values) ([]byte, error) {
 		m[k] = v.Get(k)
 	}
 	return json.Marshal(m)
+}
+
+// address returns where r comes from, without a port. Headers can be made up and
+// are not asked.
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 // requestID returns the caller's X-Request-Id when it is safe to log, else a

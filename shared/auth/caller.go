@@ -75,9 +75,10 @@ func rank(s Scope) int { return slices.Index([]Scope{Public, Read, Write, Admin}
 // once the credential was checked, its caller. It travels in the context; the
 // API makes it, the domain reads it.
 type Request struct {
-	ID     string
-	Caller *Caller // nil on public endpoints and outside a request
-	Claim  Claim   // of a write below a build
+	ID      string
+	Address string  // of who sends it, as the gateway saw it; "" when unknown
+	Caller  *Caller // nil on public endpoints and outside a request
+	Claim   Claim   // of a write below a build
 }
 
 // A Claim is what who writes below a build says of itself. The zero value is a

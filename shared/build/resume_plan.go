@@ -94,7 +94,7 @@ type Restore struct {
 type PlanArtifact struct {
 	Name          string `json:"name" doc:"What is required, a name or a type; else the name."`
 	Required      bool   `json:"required"`
-	Found         bool   `json:"found"`
+	Found         bool   `json:"found" doc:"It is there; to be used it must be neither expired nor revoked."`
 	Expired       bool   `json:"expired"`
 	Revoked       bool   `json:"revoked"`
 	ChecksumKnown bool   `json:"checksum_known"`
@@ -523,20 +523,27 @@ func (p *planner) required() []string {
 
 // add puts down that a is there: a usable one is worth more than any other.
 func (o *PlanArtifact) add(a *Artifact, now time.Time) {
-	if a.Usable(now) {
-		o.ChecksumKnown = o.Found && o.ChecksumKnown || a.Checksum != nil
-		o.Found, o.Expired, o.Revoked = true, false, false
+	if !a.Usable(now) && a.RevokedAt == nil && !a.Expired(now) {
+		return // it is none that a resume may use
 	}
-	if !o.Found {
+	usable := o.usable()
+	o.Found = true
+	if a.Usable(now) {
+		o.ChecksumKnown = usable && o.ChecksumKnown || a.Checksum != nil
+		o.Expired, o.Revoked = false, false
+	} else if !usable {
 		o.Revoked, o.Expired = o.Revoked || a.RevokedAt != nil, o.Expired || a.Expired(now)
 		o.ChecksumKnown = o.ChecksumKnown || a.Checksum != nil
 	}
 }
 
+// usable reports whether a resume can use it: that it is there is not enough.
+func (o *PlanArtifact) usable() bool { return o.Found && !o.Expired && !o.Revoked }
+
 // need puts down what keeps the required artifact o from being used.
 func (p *planner) need(o PlanArtifact) {
 	switch {
-	case o.Found:
+	case o.usable():
 	case o.Revoked:
 		p.miss(problem.ArtifactRevoked, "The required artifact '%s' was revoked.", o.Name)
 	case o.Expired:

@@ -289,7 +289,7 @@ func TestWhatThePlanNeedsAndFinds(t *testing.T) {
 	if diff := cmp.Diff([]build.PlanArtifact{
 		{Name: "vm_snapshot", Required: true, Found: true, ChecksumKnown: true},
 		{Name: "config_file", Required: true, Found: true},
-		{Name: "bad", Required: true, Revoked: true, ChecksumKnown: true},
+		{Name: "bad", Required: true, Found: true, Revoked: true, ChecksumKnown: true},
 		{Name: "disk", Required: true},
 	}, p.Artifacts); diff != "" {
 		t.Error(diff)
@@ -301,7 +301,7 @@ func TestWhatThePlanNeedsAndFinds(t *testing.T) {
 		t.Errorf("%s: %s", p.Reason, p.Detail)
 	}
 	s.m.Rules = build.Builtin{}
-	if diff := cmp.Diff([]build.PlanArtifact{{Name: "vm", Found: true, ChecksumKnown: true}, {Name: "vm-old", Expired: true, ChecksumKnown: true}, {Name: "bad", Revoked: true, ChecksumKnown: true}}, s.plan().Artifacts); diff != "" {
+	if diff := cmp.Diff([]build.PlanArtifact{{Name: "vm", Found: true, ChecksumKnown: true}, {Name: "vm-old", Found: true, Expired: true, ChecksumKnown: true}, {Name: "bad", Found: true, Revoked: true, ChecksumKnown: true}}, s.plan().Artifacts); diff != "" {
 		t.Error(diff)
 	}
 }

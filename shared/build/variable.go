@@ -37,6 +37,10 @@ func (v *Variable) Masked() *Variable {
 	return &m
 }
 
+// dictName is what no variable can be called: its address is that of all. One
+// that is called so from before is found by its id.
+const dictName = "dict"
+
 // Limits of a variable.
 const (
 	MaxValue      = 64 << 10 // bytes
@@ -108,6 +112,9 @@ type VariableIn struct {
 
 // Set returns the variable of b that in describes, having been old.
 func (in VariableIn) Set(old *Variable, b *Build, rules Rules, now time.Time) (*Variable, error) {
+	if in.VariableKey == dictName && old == nil {
+		return nil, problem.BadField("variable_key", "value_error", "%q is where all variables are read; use another key", dictName)
+	}
 	v := &Variable{BuildID: b.ID, Key: in.VariableKey, Type: "string", CreatedAt: now}
 	if old != nil {
 		*v = *old

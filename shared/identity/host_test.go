@@ -89,7 +89,7 @@ func newHost(t testing.TB, change ...func(*identity.Service)) *host {
 	h.users = store.NewUsers(h.store)
 	h.signer = &auth.Signer{Keys: map[string][]byte{"k1": secret("a")}, Current: "k1"}
 	h.keys = auth.NewKeys(h.users, h.signer, h.clock)
-	svc := &identity.Service{Users: h.users, Tokens: h.users, Signer: h.signer, Now: h.clock, NewID: h.store.NewID, NewKey: auth.NewKey, DevIDM: true}
+	svc := &identity.Service{Users: h.users, Tokens: h.users, Attempts: h.users, Signer: h.signer, Now: h.clock, NewID: h.store.NewID, NewKey: auth.NewKey, DevIDM: true}
 	for _, f := range change {
 		f(svc)
 	}

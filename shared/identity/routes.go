@@ -67,7 +67,12 @@ func (s *Service) createUser(ctx context.Context, in *createUserIn) (*api.Object
 	if err := mayManage(ctx); err != nil {
 		return nil, err
 	}
+	leave, err := hashing.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
 	a, err := in.Body.Account(s.now())
+	leave()
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +144,12 @@ func (s *Service) updateUser(ctx context.Context, in *updateUserIn) (*api.Object
 	if err != nil {
 		return nil, err
 	}
+	leave, err := hashing.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
 	hash, err := in.Body.Check()
+	leave()
 	if err != nil {
 		return nil, err
 	}

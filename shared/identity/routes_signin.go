@@ -15,7 +15,7 @@ func (s *Service) MountSignIn(a *api.API) {
 	const tag = "Authentication"
 	answer := Login{AccessToken: "eyJhbGciOiJIUzI1NiIs...", TokenType: "bearer", ExpiresIn: int(auth.TokenFor.Seconds())}
 	credentials := Credentials{Username: "alice", Password: "correct horse"}
-	problems := []problem.Kind{problem.Unauthorized}
+	problems := []problem.Kind{problem.Unauthorized, problem.TooMany}
 	api.Handle(a, api.Op{ID: "sign-in", Method: http.MethodPost, Path: "/token", Aliases: []string{"/auth/token"}, Form: true, Tag: tag,
 		Summary: "Sign in", Request: credentials, Answer: answer, Problems: problems}, s.token)
 	answer.User = &LoginUser{ID: exampleUser.ID, Username: exampleUser.Username, Email: exampleUser.Email}

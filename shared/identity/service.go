@@ -10,16 +10,21 @@ import (
 	"bldst/shared/problem"
 )
 
-// A Service serves users, keys and sign-ins. All fields but DevIDM are
-// required.
+// A Service serves users, keys and sign-ins. All fields but DevIDM and Pause
+// are required.
 type Service struct {
-	Users  Users
-	Tokens Tokens
-	Signer *auth.Signer
-	Now    func() time.Time
-	NewID  id.Source     // ids of JWTs
-	NewKey func() string // API keys; auth.NewKey
-	DevIDM bool          // accept idm_token; only in the development stage
+	Users    Users
+	Tokens   Tokens
+	Attempts Attempts
+	Signer   *auth.Signer
+	Now      func() time.Time
+	NewID    id.Source     // ids of JWTs
+	NewKey   func() string // API keys; auth.NewKey
+	DevIDM   bool          // accept idm_token; only in the development stage
+
+	// Pause is how long a sign-in that must wait is held up before it is told
+	// so. A function is paid for while it waits, and has none.
+	Pause time.Duration
 }
 
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
@@ -94,16 +99,56 @@ var (
 
 // signIn returns the active account with the user name and password, else the
 // error refusal. It takes the same time for an unknown user as for a wrong
-// password.
+// password. TooMany when the machine is busy hashing, or when too many wrong
+// passwords came before.
 func (s *Service) signIn(ctx context.Context, username, password string, refusal error) (*Account, error) {
-	a, err := s.find(ctx, username)
+	leave, err := hashing.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if right := checkPassword(a.PasswordHash, password); !right || !a.Active() {
-		return nil, refusal
+	a, wait, err := s.attempt(ctx, username, password, refusal)
+	leave()
+	if wait > 0 {
+		return nil, s.slow(ctx, wait)
 	}
-	return a, nil
+	return a, err
+}
+
+// attempt is signIn once it is its turn; wait is how long it must wait instead.
+func (s *Service) attempt(ctx context.Context, username, password string, refusal error) (account *Account, wait time.Duration, err error) {
+	a, err := s.find(ctx, username)
+	if err != nil {
+		return nil, 0, err
+	}
+	at := Attempt{Username: username, UserID: a.ID, Address: auth.RequestOf(ctx).Address}
+	wait, counted, err := s.Attempts.Wait(ctx, at)
+	if err != nil || wait > 0 {
+		return nil, wait, err
+	}
+	if right := checkPassword(a.PasswordHash, password); !right || !a.Active() {
+		if err := s.Attempts.Wrong(ctx, at); err != nil {
+			return nil, 0, err
+		}
+		return nil, 0, refusal
+	}
+	if counted {
+		err = s.Attempts.Right(ctx, at)
+	}
+	return a, 0, err
+}
+
+// slow answers who must wait, after a while where waiting costs nothing: who
+// only tries again at once is held up.
+func (s *Service) slow(ctx context.Context, wait time.Duration) error {
+	if s.Pause > 0 {
+		t := time.NewTimer(min(s.Pause, wait))
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	return tooMany(wait)
 }
 
 // find returns the account with the user name; without one, an account that

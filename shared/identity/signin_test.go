@@ -2,12 +2,15 @@ package identity_test
 
 import (
 	"bytes"
+	"fmt"
 	"mime/multipart"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"bldst/shared/audit"
 	"bldst/shared/identity"
 )
 
@@ -131,5 +134,55 @@ func TestFormIsForSigningInOnly(t *testing.T) {
 	h.api.ServeHTTP(rec, req)
 	if rec.Code != 415 {
 		t.Errorf("status %d", rec.Code)
+	}
+}
+
+func TestWrongPasswordsMakeTheNextOneWait(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	guess := func(user, password string) answer {
+		return h.do("POST", "/token", "", fmt.Sprintf(`{"username":%q,"password":%q}`, user, password))
+	}
+	for _, user := range []string{"testuser", "ghost"} { // there need be no such user
+		for range 5 {
+			guess(user, "wrong-words").want(401)
+		}
+		writes := h.table.writes.Load()
+		for range 3 {
+			if got := guess(user, "testpass").want(429); got.header.Get("Retry-After") != "1" || !strings.Contains(got.text, `"code":"too_many_requests"`) {
+				t.Errorf("%s must wait: %v %s", user, got.header, got.text)
+			}
+		}
+		if n := h.table.writes.Load() - writes; n != 0 {
+			t.Errorf("%d writes for attempts that had to wait", n)
+		}
+	}
+	guess("alice", "wrong-words").want(401) // others go on
+	h.pass(time.Second)
+	guess("testuser", "wrong-words").want(401)
+	if got := guess("testuser", "testpass").want(429); got.header.Get("Retry-After") != "2" {
+		t.Errorf("the wait does not grow: %v", got.header)
+	}
+	for range 20 {
+		h.pass(time.Minute)
+		guess("testuser", "wrong-words").want(401)
+	}
+	if got := guess("testuser", "testpass").want(429); got.header.Get("Retry-After") != "60" {
+		t.Errorf("the longest wait: %v", got.header)
+	}
+	said, _, err := h.store.Audit(t.Context(), audit.Query{Resource: "user", ResourceID: "test-user", Limit: 100})
+	if err != nil || len(said) != 23 || said[0].Action != "user.sign-in-delayed" || !strings.Contains(string(said[0].After), `"wait_seconds":60`) {
+		t.Errorf("the audit trail has %d entries, error %v", len(said), err)
+	}
+	h.pass(time.Minute)
+	guess("testuser", "testpass").want(200)
+	for range 4 {
+		guess("testuser", "wrong-words").want(401)
+	}
+	guess("testuser", "testpass").want(200) // the right one has reset the counter
+	guess("ghost", "wrong-words").want(401)
+	h.pass(time.Hour)
+	for range 5 {
+		guess("ghost", "wrong-words").want(401) // forgotten within the hour
 	}
 }

@@ -81,7 +81,7 @@ var All = []Function{
 		"/builds/{id}/resume-plan", "/builds/{id}/resume-context", "/builds/{id}/heartbeat", "/builds/{id}/cancel")...),
 	resource("jobs", keys("build#", "project#"), below("/builds/{id}/jobs")...),
 	resource("users", keys("project#"), below("/users")...),
-	{Name: "auth", Routes: below("/token", "/auth"), Table: Write, Keys: everyCall, Signs: true, Memory: large, Timeout: short},
+	{Name: "auth", Routes: below("/token", "/auth"), Table: Write, Keys: keys("signin#"), Signs: true, Memory: large, Timeout: short},
 	{Name: "audit", Routes: below("/audit"), Table: Read, Keys: keys("build#"), Signs: true, Memory: small, Timeout: short},
 	{Name: "dashboard", Routes: below("/dashboard"), Table: Read, Signs: true, Memory: small, Timeout: short},
 	notifications("notifications", below("/projects/{id}/subscriptions", "/projects/{id}/deliveries", "/deliveries")...),

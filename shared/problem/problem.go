@@ -32,6 +32,7 @@ const (
 	PreconditionFailed   Kind = "precondition_failed"    // 412: If-Match names another revision
 	TooLarge             Kind = "too_large"              // 413
 	UnsupportedMediaType Kind = "unsupported_media_type" // 415
+	TooMany              Kind = "too_many_requests"      // 429: come back after Retry-After
 	Unavailable          Kind = "unavailable"            // 503: throttled or not ready; try again
 	Internal             Kind = "internal"               // 500: everything that is not a problem
 )
@@ -82,6 +83,7 @@ var statuses = []struct {
 	{PreconditionFailed, http.StatusPreconditionFailed},
 	{TooLarge, http.StatusRequestEntityTooLarge},
 	{UnsupportedMediaType, http.StatusUnsupportedMediaType},
+	{TooMany, http.StatusTooManyRequests},
 	{Unavailable, http.StatusServiceUnavailable},
 	{Internal, http.StatusInternalServerError},
 }

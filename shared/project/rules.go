@@ -181,7 +181,7 @@ func (r *Rules) ResumeConfig(code int) *build.ResumeConfig {
 }
 
 func notResumable(project string, code int) error {
-	return problem.New(problem.NotFound, "Resumable state %d not configured for project %s", code, project)
+	return problem.New(problem.NotFound, "Resumable state %d not found: it is not configured for project %s", code, project)
 }
 
 func number(n int) string { return strconv.Itoa(n) }

@@ -113,7 +113,11 @@ func auditEntry(it *table.Item) (audit.Entry, error) {
 	}
 	e = audit.Entry{ID: h.ID, Time: h.At, Actor: h.Actor, Credential: h.Credential, Action: buildKind + "." + string(h.Kind),
 		Resource: buildKind, ResourceID: h.BuildID, After: encode(h.After), RequestID: h.RequestID}
-	if h.Kind != build.Created {
+	switch h.Kind {
+	case build.Created:
+	case build.VariableRevealed: // nothing has changed; which ones were shown is the point
+		e.After = h.Data
+	default:
 		e.Before = encode(h.Before)
 	}
 	return e, nil

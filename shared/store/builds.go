@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"bldst/shared/auth"
@@ -104,7 +103,7 @@ func (s *Store) CreateBuild(ctx context.Context, c build.Create) (*build.Build, 
 // the transaction.
 func (s *Store) createBuild(ctx context.Context, c build.Create, more func(*build.Build) []table.Op) (*build.Build, error) {
 	b := &c.Build
-	for range retries {
+	for range tries(ctx) {
 		items, err := s.resolveBuild(ctx, b)
 		if err != nil {
 			return nil, err
@@ -311,7 +310,7 @@ func (s *Store) changeBuild(ctx context.Context, ref string, more []string, f ac
 
 func (s *Store) actOnBuild(ctx context.Context, ref string, deleted bool, more []string, f action) (*build.Build, build.Entry, error) {
 	var old *build.Build
-	for try := range changeRetries {
+	for range tries(ctx) {
 		b, items, err := s.readBuildRow(ctx, ref, deleted, more...)
 		if err != nil {
 			return nil, build.Entry{}, err
@@ -353,30 +352,8 @@ func (s *Store) actOnBuild(ctx context.Context, ref string, deleted bool, more [
 		if deleted && refused.Key == nameKey(buildKind, b.Number) {
 			break // the number of a build to be restored stays taken
 		}
-		if err := pause(ctx, try); err != nil {
-			return nil, build.Entry{}, err
-		}
 	}
 	return old, build.Entry{}, busy()
-}
-
-// changeRetries bounds how often a report is tried again after a parallel one.
-const changeRetries = 60
-
-// pause waits a little longer each time, so that parallel writers of one build
-// get through one after the other.
-func pause(ctx context.Context, try int) error {
-	if try == 0 {
-		return nil
-	}
-	t := time.NewTimer(time.Duration(rand.Int64N(int64(min(try, 20)) * int64(time.Millisecond))))
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // buildOps returns the ops that store b, which was old (nil when new), and the

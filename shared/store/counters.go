@@ -118,7 +118,7 @@ func (s *Store) countRows(ctx context.Context, changes []table.Change) error {
 }
 
 func (s *Store) countGroup(ctx context.Context, rows []*table.Item) error {
-	for range retries {
+	for range tries(ctx) {
 		ops, err := s.countOps(ctx, rows)
 		if err != nil || len(ops) == 0 {
 			return err

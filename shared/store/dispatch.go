@@ -71,7 +71,7 @@ func (s *Store) CI(ctx context.Context, ref string) (*dispatch.ProjectCI, error)
 
 // ChangeCI implements dispatch.Store.
 func (s *Store) ChangeCI(ctx context.Context, ref string, f func(*dispatch.ProjectCI) error) (*dispatch.ProjectCI, error) {
-	for range retries {
+	for range tries(ctx) {
 		id, r, err := s.ciOf(ctx, ref)
 		if err != nil {
 			return nil, err
@@ -97,7 +97,7 @@ func (s *Store) ChangeCI(ctx context.Context, ref string, f func(*dispatch.Proje
 
 // DeleteCI implements dispatch.Store.
 func (s *Store) DeleteCI(ctx context.Context, ref string, check func(*dispatch.ProjectCI) error) error {
-	for range retries {
+	for range tries(ctx) {
 		id, r, err := s.ciOf(ctx, ref)
 		if err == nil && r == nil {
 			err = problem.New(problem.NotFound, "Project '%s' has no CI", ref)

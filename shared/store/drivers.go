@@ -98,15 +98,12 @@ func (s *Store) Decide(ctx context.Context, id string, f func(*build.Driven) err
 }
 
 func (s *Store) drive(ctx context.Context, id string, w want, f func(*build.Driven) error) error {
-	for try := range changeRetries {
+	for range tries(ctx) {
 		ops, err := s.driveOps(ctx, id, w, f)
 		if err != nil || len(ops) == 0 {
 			return err
 		}
 		if err = s.write(ctx, ops...); table.Refused(err) == nil {
-			return err
-		}
-		if err := pause(ctx, try); err != nil {
 			return err
 		}
 	}
@@ -241,7 +238,7 @@ func (s *Store) DrivenBy(ctx context.Context, execution string) (string, error) 
 // Relayed remembers that relay has dealt with the revisions of the build, and
 // that the wait with token was answered ("" for none). It is idempotent.
 func (s *Store) Relayed(ctx context.Context, id string, revs []int64, token string) error {
-	for try := range changeRetries {
+	for range tries(ctx) {
 		items, err := s.Table.Get(ctx, buildSub(id, driverRow))
 		if err != nil {
 			return err
@@ -255,9 +252,6 @@ func (s *Store) Relayed(ctx context.Context, id string, revs []int64, token stri
 			return nil
 		}
 		if err = s.write(ctx, driverOp(id, d)); table.Refused(err) == nil {
-			return err
-		}
-		if err := pause(ctx, try); err != nil {
 			return err
 		}
 	}

@@ -162,7 +162,7 @@ func measures(changes []table.Change) []*measure {
 }
 
 func (s *Store) countMeasures(ctx context.Context, group []*measure) error {
-	for range retries {
+	for range tries(ctx) {
 		c, err := s.newCounting(ctx, group)
 		if err != nil {
 			return err

@@ -204,7 +204,7 @@ func (n *Named[T, P]) Create(ctx context.Context, v P) error {
 	}
 	m.CreatedAt = n.s.now()
 	m.UpdatedAt, m.Rev = m.CreatedAt, 1
-	for range retries {
+	for range tries(ctx) {
 		if !fixed {
 			if err := n.assignID(ctx, m, slug); err != nil {
 				return err
@@ -261,13 +261,6 @@ func (n *Named[T, P]) assignID(ctx context.Context, m *resource.Meta, slug strin
 		m.ID = slug
 	}
 	return err
-}
-
-// retries bounds how often a change is tried again after somebody else's.
-const retries = 20
-
-func busy() error {
-	return &problem.Problem{Kind: problem.Unavailable, Detail: "Too many changes to the same row at once; try again."}
 }
 
 func (n *Named[T, P]) taken(name, by string) error {
@@ -393,7 +386,7 @@ func (n *Named[T, P]) Change(ctx context.Context, ref, action string, deleted bo
 	if err := n.changeable(ctx); err != nil {
 		return nil, err
 	}
-	for range retries {
+	for range tries(ctx) {
 		old, err := n.Get(ctx, ref, deleted)
 		if err != nil {
 			return nil, err

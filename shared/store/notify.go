@@ -105,7 +105,7 @@ func (s *Store) Subscription(ctx context.Context, ref, id string) (*notify.Subsc
 
 // ChangeSubscription implements notify.Store.
 func (s *Store) ChangeSubscription(ctx context.Context, ref, id string, f func(*notify.Subscription) error) (*notify.Subscription, error) {
-	for range retries {
+	for range tries(ctx) {
 		sub, err := s.Subscription(ctx, ref, id)
 		if err != nil {
 			return nil, err
@@ -125,7 +125,7 @@ func (s *Store) ChangeSubscription(ctx context.Context, ref, id string, f func(*
 
 // DeleteSubscription implements notify.Store.
 func (s *Store) DeleteSubscription(ctx context.Context, ref, id string, check func(*notify.Subscription) error) error {
-	for range retries {
+	for range tries(ctx) {
 		sub, err := s.Subscription(ctx, ref, id)
 		if err != nil {
 			return err

@@ -61,7 +61,7 @@ func (s *Store) Once(ctx context.Context, scope, key, fingerprint string, run fu
 	fingerprint = hex.EncodeToString(mac.Sum(nil))
 	at := rowKey("once", hex.EncodeToString(public[:]))
 	var refusals []error
-	for range 20 {
+	for range tries(ctx) {
 		cond, first, err := s.firstAnswer(ctx, at, secret[:], fingerprint)
 		if first != nil || err != nil {
 			return first, true, err

@@ -95,7 +95,7 @@ func (s *Store) SetPolicy(ctx context.Context, ref string, p build.Policy, check
 	if err != nil {
 		return p, err
 	}
-	for range retries {
+	for range tries(ctx) {
 		items, err := s.Table.Get(ctx, policyKey(id))
 		if err != nil {
 			return p, err
@@ -159,7 +159,7 @@ func (s *Store) Breaker(ctx context.Context, line string) (*build.Breaker, error
 // it is.
 func (s *Store) CloseBreaker(ctx context.Context, line string) (*build.Breaker, error) {
 	user, _ := auth.Actor(ctx)
-	for range retries {
+	for range tries(ctx) {
 		k, err := s.Breaker(ctx, line)
 		if err != nil {
 			return nil, err
@@ -180,7 +180,7 @@ func (s *Store) CloseBreaker(ctx context.Context, line string) (*build.Breaker, 
 // Succeeded closes the breaker of the line of b, which was completed at at. It
 // is idempotent; a breaker that opened later stays open.
 func (s *Store) Succeeded(ctx context.Context, b *build.Build, at time.Time) error {
-	for range retries {
+	for range tries(ctx) {
 		items, err := s.Table.Get(ctx, breakerKey(b.Line()))
 		if err != nil {
 			return err

@@ -73,7 +73,7 @@ func (s *Store) RulesOf(ctx context.Context, ref string) (*project.Rules, string
 
 // ChangeRules implements project.Store.
 func (s *Store) ChangeRules(ctx context.Context, ref string, f func(*project.Rules, string, string, time.Time) (project.Change, error)) (*project.Rules, error) {
-	for range retries {
+	for range tries(ctx) {
 		r, id, err := s.RulesOf(ctx, ref)
 		if err != nil {
 			return nil, err

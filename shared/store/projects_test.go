@@ -313,7 +313,7 @@ func TestResumableStates(t *testing.T) {
 		if got := s.call("GET " + at + "/resumable_states/40 read").want(200); got.text != made.text {
 			s.t.Errorf("%s, want %s", got.text, made.text)
 		}
-		s.call("GET " + all + "/41 read").want(404).says("Resumable state 41 not configured for project")
+		s.call("GET " + all + "/41 read").want(404).says("Resumable state 41 not found: it is not configured for project")
 		s.call("PUT "+all+`/40 write {"notes":null,"required_artifacts":["a","b"],"resume_timeout_seconds":null}`).want(200).
 			has("notes", nil, "required_artifacts", []any{"a", "b"}, "required_variables", []any{"vm_id"}, "resume_timeout_seconds", 3600)
 		s.call("PUT "+all+`/40 write {"required_artifacts":null,"is_resumable":false}`, "If-Match", `"2"`).want(200).has("required_artifacts", nil, "is_resumable", false)

@@ -222,7 +222,7 @@ func (s *Store) followOps(ctx context.Context, old, b *build.Build, ops []table.
 // only over the lease that was read, so that a late heartbeat of a replaced
 // worker cannot take away the lease of the new one.
 func (s *Store) Beat(ctx context.Context, ref string, f func(*build.Build, build.Rules, time.Time) (*build.Lease, error)) (*build.Build, error) {
-	for try := range changeRetries {
+	for range tries(ctx) {
 		b, _, err := s.readBuildRow(ctx, ref, false)
 		if err != nil {
 			return nil, within(ref, err)
@@ -247,9 +247,6 @@ func (s *Store) Beat(ctx context.Context, ref string, f func(*build.Build, build
 		if err = s.write(ctx, leaseOp(b.ID, lease, cond)); table.Refused(err) == nil {
 			b.Lease = lease
 			return b, err
-		}
-		if err := pause(ctx, try); err != nil {
-			return nil, err
 		}
 	}
 	return nil, busy()

@@ -18,10 +18,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
+	"math/rand/v2"
 	"strings"
 	"time"
 
 	"bldst/shared/id"
+	"bldst/shared/problem"
 	"bldst/shared/table"
 )
 
@@ -76,6 +79,48 @@ func encode(v any) []byte {
 		panic(fmt.Sprintf("store: %T cannot be a document: %v", v, err)) // a programming error
 	}
 	return b
+}
+
+// retryFor bounds how long a change is tried again after somebody else's, for
+// callers without a deadline of their own.
+const retryFor = 10 * time.Second
+
+// tries yields the numbers of tries of a change, which reads rows and writes
+// them under the condition that they are as they were read, until the loop ends
+// because nobody else was faster, or the time of the caller is nearly up. It
+// waits a little in between, longer each time and never as long as the others,
+// so that many who change one row get through one after the other.
+func tries(ctx context.Context) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		if !yield(0) {
+			return
+		}
+		d := retryFor
+		if end, ok := ctx.Deadline(); ok {
+			d = min(d, time.Until(end)*9/10)
+		}
+		enough, cancel := context.WithTimeout(ctx, d)
+		defer cancel()
+		for try := 1; pause(enough, try) == nil && yield(try); try++ {
+		}
+	}
+}
+
+// pause waits a random time, longer for later tries. It returns an error when
+// ctx has ended.
+func pause(ctx context.Context, try int) error {
+	t := time.NewTimer(time.Duration(rand.Int64N(int64(min(try, 20)) * int64(time.Millisecond))))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func busy() error {
+	return &problem.Problem{Kind: problem.Unavailable, Detail: "Too many changes to the same row at once; try again."}
 }
 
 // write applies ops, or holds them back when ctx belongs to a request with an

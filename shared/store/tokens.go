@@ -155,7 +155,7 @@ func (u *Users) Projects(ctx context.Context, refs []string) ([]string, error) {
 
 // CreateToken implements identity.Tokens.
 func (u *Users) CreateToken(ctx context.Context, ref, hash string, describe func(*identity.Account) (*identity.Token, error)) (*identity.Token, error) {
-	for range retries {
+	for range tries(ctx) {
 		owner, err := u.named.Get(ctx, ref, false)
 		if err != nil {
 			return nil, err
@@ -223,7 +223,7 @@ func (u *Users) ListTokens(ctx context.Context, owner *identity.Account) ([]iden
 
 // RevokeToken implements identity.Tokens.
 func (u *Users) RevokeToken(ctx context.Context, ref, tokenID string, check func(*identity.Account, *identity.Token) error) error {
-	for range retries {
+	for range tries(ctx) {
 		owner, err := u.named.Get(ctx, ref, false)
 		if err != nil {
 			return err

@@ -104,7 +104,7 @@ func (u *Users) DeleteUser(ctx context.Context, ref string, check func(*identity
 
 // change is Named.Change with the keys of the account in the same transaction.
 func (u *Users) change(ctx context.Context, ref, action string, f func(*identity.Account) error) (*identity.Account, error) {
-	for range retries {
+	for range tries(ctx) {
 		old, err := u.named.Get(ctx, ref, false)
 		if err != nil {
 			return nil, err

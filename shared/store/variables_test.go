@@ -129,19 +129,20 @@ func TestVariablesAreListedByKey(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *works) {
 		at := w.build("n1")
 		w.set(at, "c", "3", "")
-		w.set(at, "dict", "the word", "")
+		w.set(at, "dictum", "the word", "")
+		w.call("POST "+at+`/variables write {"variable_key":"dict","variable_value":"v"}`).bad("body variable_key", "value_error")
 		w.set(at, "a", "1", `,"is_required_for_resume":true`)
 		w.set(at, "B", "2", "")
 		for query, want := range map[string][]any{
-			"": {"B", "a", "c", "dict"}, "?limit=1": {"B", "a", "c", "dict"}, "?skip=2&limit=1": {"c", "dict"}, "?required_for_resume=true": {"a"}, "?required_for_resume=false": {"B", "c", "dict"},
+			"": {"B", "a", "c", "dictum"}, "?limit=1": {"B", "a", "c", "dictum"}, "?skip=2&limit=1": {"c", "dictum"}, "?required_for_resume=true": {"a"}, "?required_for_resume=false": {"B", "c", "dictum"},
 		} {
 			w.fields(at+"/variables"+query, "variable_key", want...)
 		}
 		w.call("GET "+at+"/variables?required_for_resume=x read").bad("query required_for_resume", "type_error")
 		w.call("GET "+at+"/variables/dict?required_for_resume=x read").bad("query required_for_resume", "type_error")
-		w.call("GET "+at+"/variables/dict read").want(200).has("a", "1", "dict", "the word")
-		w.call("PATCH "+at+`/variables/dict write {"variable_value":"still the word"}`).want(200).has("variable_value", "still the word")
-		w.call("DELETE " + at + "/variables/dict write").want(204)
+		w.call("GET "+at+"/variables/dict read").want(200).has("a", "1", "dictum", "the word")
+		w.call("PATCH "+at+`/variables/dictum write {"variable_value":"still the word"}`).want(200).has("variable_value", "still the word")
+		w.call("DELETE " + at + "/variables/dictum write").want(204)
 	})
 }
 

@@ -11,8 +11,10 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"bldst/shared/openapi/openapitest"
 	"bldst/shared/problem"
@@ -45,7 +47,23 @@ type reply struct {
 
 // do sends a request. body is sent as it is when it is a string, else as JSON;
 // nil sends none. header are names and values.
+//
+// Who is told that too many sign in comes again when it is told to, as every
+// client does.
 func (c caller) do(t *testing.T, method, path string, body any, header ...string) *reply {
+	t.Helper()
+	for {
+		r := c.once(t, method, path, body, header...)
+		after, err := strconv.Atoi(r.header.Get("Retry-After"))
+		if r.status != http.StatusTooManyRequests || err != nil {
+			return r
+		}
+		time.Sleep(time.Duration(after) * time.Second)
+	}
+}
+
+// once sends a request one time.
+func (c caller) once(t *testing.T, method, path string, body any, header ...string) *reply {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, c.s.URL+path, content(t, body))
 	if err != nil {

@@ -73,6 +73,17 @@ func nosniff(t *testing.T, s *session) {
 			t.Errorf("%s has no X-Content-Type-Options", path)
 		}
 	}
+	for path, want := range map[string]string{"/docs": "no-cache", "/redoc": "no-cache", "/platforms": "no-store", "/nowhere": "no-store", "/users/me/tokens": "no-store"} {
+		if r := s.dev.get(t, path); r.header.Get("Cache-Control") != want {
+			t.Errorf("%s has Cache-Control %q, want %q", path, r.header.Get("Cache-Control"), want)
+		}
+	}
+	for _, path := range []string{"/docs", "/redoc"} {
+		h := s.nobody().get(t, path).is(http.StatusOK).header
+		if !strings.Contains(h.Get("Content-Security-Policy"), "frame-ancestors 'none'") || h.Get("X-Frame-Options") != "DENY" || h.Get("Referrer-Policy") != "no-referrer" {
+			t.Errorf("%s: %v", path, h)
+		}
+	}
 	if r := s.dev.get(t, "/platforms"); r.header.Get("Content-Type") != "application/json" {
 		t.Errorf("/platforms is %s", r.header.Get("Content-Type"))
 	}

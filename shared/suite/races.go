@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ var raceTests = []test{
 	{"of many that attach to a number at once, one makes the build", attachAtOnce},
 	{"of many that change one revision at once, one does", matchAtOnce},
 	{"parallel changes of one project's state codes are all there", codesAtOnce},
+	{"of many parallel changes of one row none is turned away", editsAtOnce},
 }
 
 // atOnce sends n requests at once and returns the answers.
@@ -118,5 +120,23 @@ func codesAtOnce(t *testing.T, s *session) {
 	}
 	if len(seen) != racers {
 		t.Errorf("%d different numbers for %d codes", len(seen), racers)
+	}
+}
+
+// edits is how many change one row at the same time.
+const edits = 64
+
+func editsAtOnce(t *testing.T, s *session) {
+	at := "/platforms/" + s.dev.post(t, "/platforms", obj{"name": unique("busy"), "cloud_provider": "own"}).is(http.StatusCreated).id()
+	rs := atOnce(edits, func(i int) *reply { return s.dev.put(t, at, obj{"region": fmt.Sprintf("r%d", i)}) })
+	if got := statuses(rs); got[http.StatusOK] != edits {
+		t.Errorf("%d changes at once are answered %v, want 200 for all", edits, got)
+	}
+	revisions := map[string]bool{}
+	for _, r := range rs {
+		revisions[r.header.Get("ETag")] = true
+	}
+	if len(revisions) != edits {
+		t.Errorf("%d changes have %d revisions", edits, len(revisions))
 	}
 }

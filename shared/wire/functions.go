@@ -116,7 +116,7 @@ func signIn(a *api.API, p Ports) { p.identity().MountSignIn(a) }
 
 func (p Ports) identity() *identity.Service {
 	u := store.NewUsers(p.store())
-	return &identity.Service{Users: u, Tokens: u, Signer: p.Signer, Now: p.Now, NewID: p.NewID, NewKey: auth.NewKey, DevIDM: p.Development}
+	return &identity.Service{Users: u, Tokens: u, Attempts: u, Pause: p.SignInPause, Signer: p.Signer, Now: p.Now, NewID: p.NewID, NewKey: auth.NewKey, DevIDM: p.Development}
 }
 
 // Audit serves the audit trail.

@@ -32,8 +32,9 @@ type Ports struct {
 	NewID   id.Source        // default: id.New
 	Origins []string         // CORS
 
-	Development bool     // the development stage: see identity.Service
-	Metrics     *emf.Log // where business metrics go; nil is nowhere
+	Development bool          // the development stage: see identity.Service
+	SignInPause time.Duration // see identity.Service.Pause; a function has none
+	Metrics     *emf.Log      // where business metrics go; nil is nowhere
 
 	Writable func(context.Context) error // why nothing can be stored; nil where the table would say so itself
 
