@@ -37,7 +37,7 @@ func (g gate) enter(ctx context.Context) (leave func(), err error) {
 
 func tooMany(wait time.Duration) error {
 	seconds := (wait + time.Second - 1).Truncate(time.Second)
-	return &problem.Problem{Kind: problem.TooMany, RetryAfter: seconds, Detail: "Too many sign-ins; wait for as many seconds as Retry-After says."}
+	return &problem.Problem{Kind: problem.TooMany, RetryAfter: seconds, Detail: "Too many passwords to check; wait for as many seconds as Retry-After says."}
 }
 
 // An Attempt is one who tries to sign in.

@@ -16,7 +16,8 @@ const usersTag = "Users"
 // MountUsers adds the endpoints of users and their keys.
 func (s *Service) MountUsers(a *api.API) {
 	api.Handle(a, api.Op{ID: "create-user", Method: http.MethodPost, Path: "/users", Scope: auth.Admin, Tag: usersTag, Status: http.StatusCreated,
-		Summary: "Create a user", Description: "User name and e-mail address are unique.", Request: exampleNewUser, Answer: exampleUser}, s.createUser)
+		Summary: "Create a user", Description: "User name and e-mail address are unique.", Request: exampleNewUser, Answer: exampleUser,
+		Problems: []problem.Kind{problem.TooMany}}, s.createUser)
 	api.Handle(a, api.Op{ID: "list-users", Method: http.MethodGet, Path: "/users", Scope: auth.Admin, Tag: usersTag,
 		Summary: "List the users", Answer: []User{exampleUser}}, s.listUsers)
 	api.Handle(a, api.Op{ID: "get-me", Method: http.MethodGet, Path: "/users/me", Scope: auth.Any, Tag: usersTag,
@@ -29,7 +30,7 @@ func (s *Service) MountUsers(a *api.API) {
 		Summary:     "Change a user",
 		Description: "What is absent or null stays. is_active false deactivates the user, who can still be read: its JWTs and keys end within 10 seconds. Keys come back with the user, JWTs do not; a new password ends them too.",
 		Request:     exampleChange, Answer: exampleUser,
-		Problems: []problem.Kind{problem.NotFound, problem.Refused, problem.Conflict, problem.PreconditionFailed}}, s.updateUser)
+		Problems: []problem.Kind{problem.NotFound, problem.Refused, problem.Conflict, problem.PreconditionFailed, problem.TooMany}}, s.updateUser)
 	api.Handle(a, api.Op{ID: "delete-user", Method: http.MethodDelete, Path: "/users/{id}", Scope: auth.Admin, Tag: usersTag, Status: http.StatusNoContent,
 		Summary: "Delete a user", Description: "Soft: the user can be restored. All its keys are revoked for good.",
 		Problems: []problem.Kind{problem.NotFound, problem.Refused, problem.PreconditionFailed}}, s.deleteUser)
