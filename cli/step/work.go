@@ -82,7 +82,6 @@ func (s *step) once(ctx context.Context, environ []string) end {
 			code = 127
 		}
 		fmt.Fprintf(s.Stderr, "bldst: %v\n", err)
-		s.tail.add([]byte(err.Error() + "\n"))
 		return end{Result: proc.Result{Code: code}, why: whyStart, text: err.Error()}
 	}
 	beats, stop := s.beat(ctx)

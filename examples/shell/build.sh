@@ -12,9 +12,9 @@ cd "$FOLDER"
 export FOLDER=.
 
 bldst step 5 --name "Preparation" -- "$recipe" check
-bldst step 20 --name "Root file tree" --input "$recipe" --save tree-20=root -- "$recipe" tree
-bldst step 40 --name "Tools" --input "$recipe" --save tree-40=root -- "$recipe" tools
-bldst step 60 --name "Configuration" --input "$recipe" --save tree-60=root -- "$recipe" configure
+bldst step 20 --name "Root file tree" --input "$recipe" --save tree-20=tree.tar -- "$recipe" tree
+bldst step 40 --name "Tools" --input "$recipe" --save tree-40=tree.tar -- "$recipe" tools
+bldst step 60 --name "Configuration" --input "$recipe" --save tree-60=tree.tar -- "$recipe" configure
 bldst step 80 --name "Tests" -- "$recipe" tests
 bldst step 95 --name "Disk image" --input "$recipe" --save image=image.raw -- "$recipe" image
 bldst step 100 --name "Completed" -- sha256sum image.raw

@@ -2,8 +2,8 @@
 # recipe.sh check|tree|tools|configure|tests|image: one part of the making of a disk image. It knows nothing of states, builds or
 # interruptions; build.sh calls it.
 #
-# FOLDER (default .) is where it works: FOLDER/root is the tree, FOLDER/image.raw what comes out. PACE=seconds holds every part
-# back, for demonstrations.
+# FOLDER (default .) is where it works: every part unpacks FOLDER/tree.tar, changes the tree and packs it again, so that a part can be
+# run once more whatever became of it; FOLDER/image.raw is what comes out. PACE=seconds holds every part back, for demonstrations.
 set -Eeuo pipefail
 umask 022
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
@@ -20,6 +20,20 @@ note() { printf 'recipe.sh: %s\n' "$*" >&2; }
 die() {
   note "$*"
   exit 1
+}
+
+# pack writes tree.tar, whose bytes depend on the tree alone. It gets its name when it is whole and on disk.
+pack() {
+  tar -C "$ROOT" --format=gnu --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$EPOCH" -cf "$WORK/tree.tar.part" .
+  sync "$WORK/tree.tar.part"
+  mv "$WORK/tree.tar.part" "$WORK/tree.tar"
+}
+
+unpack() {
+  if [[ -d $ROOT ]]; then chmod -R u+rwX "$ROOT"; fi
+  rm -rf "$ROOT"
+  mkdir -p "$ROOT"
+  tar -C "$ROOT" --no-same-owner -xpf "$WORK/tree.tar"
 }
 
 # put PATH MODE: stdin to a file of the tree.
@@ -240,17 +254,9 @@ END
   ((errors == 0))
 }
 
-# sorted makes a copy of the tree whose entries were made in the order of their names: mke2fs takes them in the order of the folder.
-sorted() {
-  rm -rf "$WORK/sorted"
-  mkdir -p "$WORK/sorted"
-  tar -C "$ROOT" --format=gnu --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$EPOCH" -cf - . | tar -C "$WORK/sorted" --no-same-owner -xpf -
-}
-
 # The image depends on the tree alone, so that an interrupted and an uninterrupted build give the same one.
 image() {
   local part=$WORK/part.ext4 size uuid sum
-  sorted
   size=$(($(du -sm --apparent-size "$ROOT" | cut -f1) * 5 / 4 + 48))
   sum=$(sha256sum <<<"$IMAGE_NAME")
   uuid=${sum:0:8}-${sum:8:4}-4${sum:13:3}-8${sum:17:3}-${sum:20:12}
@@ -259,7 +265,7 @@ image() {
   mkdir -p "$(dirname "$OUT")"
   truncate -s "${size}M" "$part"
   E2FSPROGS_FAKE_TIME=$EPOCH mke2fs -q -t ext4 -L root -U "$uuid" -E "hash_seed=$uuid,root_owner=0:0,lazy_itable_init=0" \
-    -d "$WORK/sorted" "$part"
+    -d "$ROOT" "$part"
   # Owners, times and device nodes: what a build without root cannot have in its tree.
   {
     find "$ROOT" -mindepth 1 -printf '/%P\n' | sort | awk -v epoch="$EPOCH" '
@@ -286,7 +292,7 @@ start=$((OFFSET / 512)), size=$((size * 2048)), type=4F68BCE3-E8CD-4DB1-96E7-FBC
 END
   dd if="$part" of="$OUT.new" bs=1M seek=1 conv=notrunc,sparse status=none
   verify_image "$OUT.new"
-  rm -rf "$part" "$WORK/sorted"
+  rm -f "$part"
   mv "$OUT.new" "$OUT"
 }
 
@@ -327,8 +333,23 @@ END
 
 part=${1:-}
 case $part in
-  check) require_tools && check ;;
-  tree | tools | configure | tests | image) "$part" ;;
+  check)
+    require_tools
+    check
+    ;;
+  tree)
+    tree
+    pack
+    ;;
+  tools | configure)
+    unpack
+    "$part"
+    pack
+    ;;
+  tests | image)
+    unpack
+    "$part"
+    ;;
   *) die "usage: recipe.sh check|tree|tools|configure|tests|image" ;;
 esac
 for ((i = 0; i < ${PACE:-0}; i++)); do sleep 1; done

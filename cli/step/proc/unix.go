@@ -3,6 +3,7 @@
 package proc
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -89,7 +90,11 @@ func (r *Running) supervise(path string, started chan<- error) {
 	defer signal.Stop(child)
 	adopt()
 	terminal := r.takeTerminal()
-	p, err := os.StartProcess(path, r.c.Args, &os.ProcAttr{Dir: r.c.Dir, Env: r.c.Env, Files: r.out.files, Sys: r.attributes(terminal)})
+	attr := &os.ProcAttr{Dir: r.c.Dir, Env: r.c.Env, Files: r.out.files, Sys: r.attributes(terminal)}
+	p, err := os.StartProcess(path, r.c.Args, attr)
+	if errors.Is(err, unix.ENOEXEC) { // a script without its first line, which shells run, and so does execvp(3)
+		p, err = os.StartProcess("/bin/sh", append([]string{"sh", path}, r.c.Args[1:]...), attr)
+	}
 	r.out.started()
 	if err != nil {
 		terminal.back()
