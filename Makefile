@@ -5,9 +5,10 @@ DATA ?= ./data
 
 # How a function is built, for a size that starts fast: norpc leaves out the old
 # way to start a function, nethttpomithttp2 what only HTTP/2 needs (DynamoDB
-# speaks 1.1), and only the runtime is inlined.
+# speaks 1.1), only the runtime is inlined, and functions begin every 16 bytes
+# instead of every 32.
 TAGS      = lambda.norpc,nethttpomithttp2
-LDFLAGS   = -s -w
+LDFLAGS   = -s -w -funcalign=16
 GCFLAGS   = all=-l
 GCRUNTIME = runtime=
 LIMIT     = 9437184
