@@ -1,7 +1,6 @@
 package build
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -133,16 +132,14 @@ type OpenTarget struct {
 // done themselves; nil for none.
 func (b *Build) OpenTargets() []OpenTarget {
 	var out []OpenTarget
-	for code, m := range b.Marks {
-		for target, status := range m.Targets {
-			if m.Status != Completed && status != Completed {
+	for _, code := range slices.Sorted(maps.Keys(b.Marks)) {
+		m := b.Marks[code]
+		for _, target := range slices.Sorted(maps.Keys(m.Targets)) {
+			if status := m.Targets[target]; m.Status != Completed && status != Completed {
 				out = append(out, OpenTarget{code, target, status})
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b OpenTarget) int {
-		return cmp.Or(cmp.Compare(a.StateCode, b.StateCode), strings.Compare(a.Target, b.Target))
-	})
 	return out
 }
 

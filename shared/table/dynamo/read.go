@@ -2,12 +2,10 @@ package dynamo
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"math"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -124,11 +122,7 @@ func (t *Table) Query(ctx context.Context, q table.Query) (table.Page, error) {
 	if q.Futile() {
 		return table.Page{}, nil
 	}
-	in, err := t.queryInput(q, pos)
-	if err != nil {
-		return table.Page{}, err
-	}
-	page, err := t.page(ctx, q, in)
+	page, err := t.page(ctx, q, t.queryInput(q, pos))
 	if err != nil {
 		return table.Page{}, readError("query", err)
 	}
@@ -190,22 +184,11 @@ func (t *Table) skip(ctx context.Context, n int, in dynamodb.QueryInput, start *
 }
 
 // queryInput returns the request for q from pos on, without its Limit.
-func (t *Table) queryInput(q table.Query, pos *table.Position) (*dynamodb.QueryInput, error) {
-	pk, sk := keyNames(q.Index)
-	cond := expression.Key(pk).Equal(expression.Value(q.PK))
-	switch {
-	case q.Prefix != "":
-		cond = cond.And(expression.Key(sk).BeginsWith(q.Prefix))
-	case q.From != "":
-		cond = cond.And(expression.Key(sk).GreaterThanEqual(expression.Value(q.From)))
-	}
-	expr, err := expression.NewBuilder().WithKeyCondition(cond).Build()
-	if err != nil {
-		return nil, fmt.Errorf("query: %w", err)
-	}
+func (t *Table) queryInput(q table.Query, pos *table.Position) *dynamodb.QueryInput {
+	cond := keyCondition(q)
 	in := &dynamodb.QueryInput{
-		TableName: &t.name, KeyConditionExpression: expr.KeyCondition(),
-		ExpressionAttributeNames: expr.Names(), ExpressionAttributeValues: expr.Values(),
+		TableName: &t.name, KeyConditionExpression: cond.text,
+		ExpressionAttributeNames: cond.names, ExpressionAttributeValues: cond.values,
 		ScanIndexForward: aws.Bool(!q.Reverse), ExclusiveStartKey: startKey(q, pos),
 	}
 	if q.Index == 0 {
@@ -213,7 +196,7 @@ func (t *Table) queryInput(q table.Query, pos *table.Position) (*dynamodb.QueryI
 	} else {
 		in.IndexName = aws.String(IndexName(q.Index))
 	}
-	return in, nil
+	return in
 }
 
 // keyNames returns the key attributes of the table (0) or an index.

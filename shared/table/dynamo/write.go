@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 
-	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/expression"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -65,26 +64,20 @@ func done(op *table.Op, cur *table.Item) bool {
 }
 
 func (t *Table) put(ctx context.Context, op *table.Op, opt func(*dynamodb.Options)) error {
-	cond, err := condition(op.Cond)
-	if err != nil {
-		return err
-	}
-	_, err = t.client.PutItem(ctx, &dynamodb.PutItemInput{
+	cond := condition(op.Cond)
+	_, err := t.client.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: &t.name, Item: encode(op.Item.Attributes()),
-		ConditionExpression: cond.Condition(), ExpressionAttributeNames: cond.Names(), ExpressionAttributeValues: cond.Values(),
+		ConditionExpression: cond.text, ExpressionAttributeNames: cond.names, ExpressionAttributeValues: cond.values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}, opt)
 	return refusal(op, err)
 }
 
 func (t *Table) delete(ctx context.Context, op *table.Op, opt func(*dynamodb.Options)) error {
-	cond, err := condition(op.Cond)
-	if err != nil {
-		return err
-	}
-	_, err = t.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+	cond := condition(op.Cond)
+	_, err := t.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
 		TableName: &t.name, Key: encode(op.Item.Key.Attributes()),
-		ConditionExpression: cond.Condition(), ExpressionAttributeNames: cond.Names(), ExpressionAttributeValues: cond.Values(),
+		ConditionExpression: cond.text, ExpressionAttributeNames: cond.names, ExpressionAttributeValues: cond.values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	}, opt)
 	return refusal(op, err)
@@ -130,49 +123,23 @@ func (t *Table) transact(ctx context.Context, ops []table.Op, opt func(*dynamodb
 
 // part returns op as a part of a transaction.
 func (t *Table) part(op *table.Op) (types.TransactWriteItem, error) {
-	cond, err := condition(op.Cond)
-	if err != nil {
-		return types.TransactWriteItem{}, err
-	}
+	cond := condition(op.Cond)
 	const returnOld = types.ReturnValuesOnConditionCheckFailureAllOld
 	switch op.Verb {
 	case table.Put:
 		return types.TransactWriteItem{Put: &types.Put{
 			TableName: &t.name, Item: encode(op.Item.Attributes()), ReturnValuesOnConditionCheckFailure: returnOld,
-			ConditionExpression: cond.Condition(), ExpressionAttributeNames: cond.Names(), ExpressionAttributeValues: cond.Values(),
+			ConditionExpression: cond.text, ExpressionAttributeNames: cond.names, ExpressionAttributeValues: cond.values,
 		}}, nil
 	case table.Delete:
 		return types.TransactWriteItem{Delete: &types.Delete{
 			TableName: &t.name, Key: encode(op.Item.Key.Attributes()), ReturnValuesOnConditionCheckFailure: returnOld,
-			ConditionExpression: cond.Condition(), ExpressionAttributeNames: cond.Names(), ExpressionAttributeValues: cond.Values(),
+			ConditionExpression: cond.text, ExpressionAttributeNames: cond.names, ExpressionAttributeValues: cond.values,
 		}}, nil
 	default:
 		return types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
 			TableName: &t.name, Key: encode(op.Item.Key.Attributes()), ReturnValuesOnConditionCheckFailure: returnOld,
-			ConditionExpression: cond.Condition(), ExpressionAttributeNames: cond.Names(), ExpressionAttributeValues: cond.Values(),
+			ConditionExpression: cond.text, ExpressionAttributeNames: cond.names, ExpressionAttributeValues: cond.values,
 		}}, nil
 	}
-}
-
-// condition returns c as an expression; an empty one for Always.
-func condition(c table.Cond) (expression.Expression, error) {
-	exists := expression.AttributeExists(expression.Name(table.AttrPK))
-	var b expression.ConditionBuilder
-	switch c.Kind {
-	case table.Always:
-		return expression.Expression{}, nil
-	case table.Absent:
-		b = expression.AttributeNotExists(expression.Name(table.AttrPK))
-	case table.Present:
-		b = exists
-	case table.NotDeleted:
-		b = exists.And(expression.AttributeNotExists(expression.Name(table.AttrDeleted)))
-	default:
-		b = expression.Name(table.AttrRev).Equal(expression.Value(c.Rev))
-	}
-	expr, err := expression.NewBuilder().WithCondition(b).Build()
-	if err != nil {
-		return expr, fmt.Errorf("condition %v: %w", c, err)
-	}
-	return expr, nil
 }
