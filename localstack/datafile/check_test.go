@@ -66,12 +66,27 @@ func fillRound(tx *bolt.Tx, round int) error {
 	return errors.Join(inner.Put([]byte("a"), []byte("b")), small.Put([]byte("z"), nil))
 }
 
-// use opens a file with that content, reads all of it and writes to it.
+// grown is at least the size to which a file grows ahead of its need.
+const grown = 32 << 20
+
+// use opens a file with that content, grown as files are, reads all of it and
+// writes to it.
 func use(t *testing.T, content []byte) error {
+	t.Helper()
+	return useSized(t, content, grown)
+}
+
+// useSized is use of a file of at least size bytes.
+func useSized(t *testing.T, content []byte, size int64) error {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "data.db")
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if int64(len(content)) < size {
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
 	}
 	db, err := datafile.Open(path)
 	if err != nil {
@@ -104,7 +119,7 @@ func TestAFileThatWasCutOffIsRefused(t *testing.T) {
 		whole := filled(t, closing)
 		size := len(whole)
 		for _, cut := range []int{1, 100, 4096, 5000, 8192, 65536, size / 2, size - 4096, size - 1} {
-			err := use(t, whole[:cut])
+			err := useSized(t, whole[:cut], 0)
 			if err == nil || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s, cut off at %d of %d: error %v, want one line", name, cut, size, err)
 			}
@@ -112,6 +127,20 @@ func TestAFileThatWasCutOffIsRefused(t *testing.T) {
 				t.Errorf("%s, cut off at %d: %v, want ErrDamaged", name, cut, err)
 			}
 		}
+	}
+}
+
+// What is in use may end long before the file does.
+func TestAFileThatWasCutOffBehindWhatIsInUseIsRefused(t *testing.T) {
+	t.Parallel()
+	whole := filled(t, datafile.Close)
+	for _, size := range []int{len(whole), len(whole) + 1<<16} {
+		if err := useSized(t, whole, int64(size)); !errors.Is(err, datafile.ErrDamaged) {
+			t.Errorf("cut off at %d, %d in use: %v, want ErrDamaged", size, len(whole), err)
+		}
+	}
+	if err := useSized(t, filled(t, (*bolt.DB).Close), 0); err != nil { // it has no signature
+		t.Errorf("not closed, all that is in use is there: %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@
 package datafile
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -53,13 +54,29 @@ func open(path string) (db *bolt.DB, err error) {
 	})
 }
 
-// Close closes a file that Open has opened.
+// Close closes a file that Open has opened, and signs it with its size.
 func Close(db *bolt.DB) error {
-	err := db.Update(func(*bolt.Tx) error {
+	err := db.Update(func(tx *bolt.Tx) error {
 		db.NoFreelistSync = false
-		return nil
+		return sign(tx)
 	})
 	return errors.Join(err, db.Close())
+}
+
+// Where Close leaves the size of the file, in bytes. The file never shrinks:
+// whatever is written later, it is not smaller than that.
+var signature, sizeKey = []byte("datafile"), []byte("size")
+
+func sign(tx *bolt.Tx) error {
+	info, err := os.Stat(tx.DB().Path())
+	if err != nil {
+		return err
+	}
+	b, err := tx.CreateBucketIfNotExists(signature)
+	if err != nil {
+		return err
+	}
+	return b.Put(sizeKey, binary.BigEndian.AppendUint64(nil, uint64(info.Size())))
 }
 
 // initialMap returns how much address space to map at first. Growing the map
