@@ -39,7 +39,7 @@ var withoutCommand = map[string]string{
 
 // moves says which operations 'artifact push', 'pull' and 'verify' call, in a
 // session of their own.
-const moves = "called by artifact push, pull and verify, see testdata/files.txtar"
+const moves = "called by artifact push, pull and verify, see files.txtar"
 
 // notRun are the commands whose examples this test does not carry out, and why.
 var notRun = map[string]string{

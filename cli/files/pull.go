@@ -104,9 +104,16 @@ func (d *download) restore(ctx context.Context, p Pull) error {
 	if err != nil {
 		return err
 	}
+	if err := p.locate(); err != nil {
+		return err
+	}
 	switch c.Format {
 	case Plain:
 		return d.restoreFile(ctx, p, c)
+	case Sparse:
+		return d.restoreSparse(ctx, p, c)
+	case Tree:
+		return d.restoreTree(ctx, p, c)
 	default:
 		return fmt.Errorf("it is stored as %q, which this version of bldst does not know; upgrade it", c.Format)
 	}
@@ -114,6 +121,17 @@ func (d *download) restore(ctx context.Context, p Pull) error {
 
 // restoreFile writes a plain file.
 func (d *download) restoreFile(ctx context.Context, p Pull, c Content) error {
+	return d.toFile(p, c, func(f *os.File) error {
+		write := func(at int64, b []byte) error {
+			_, err := f.WriteAt(b, at)
+			return err
+		}
+		return d.stream(ctx, write, func([]byte) error { return nil })
+	})
+}
+
+// toFile has fill write the file: beside its place, and there when it is whole.
+func (d *download) toFile(p Pull, c Content, fill func(*os.File) error) error {
 	if err := mayReplace(p, false); err != nil {
 		return err
 	}
@@ -122,17 +140,15 @@ func (d *download) restoreFile(ctx context.Context, p Pull, c Content) error {
 		return err
 	}
 	defer t.drop()
-	write := func(at int64, b []byte) error {
-		_, err := t.f.WriteAt(b, at)
+	if err := fill(t.f); err != nil {
 		return err
 	}
-	if err := d.stream(ctx, write, func([]byte) error { return nil }); err != nil {
-		return err
+	mode := os.FileMode(c.Mode) & os.ModePerm
+	if c.Mode == 0 {
+		mode = 0o644
 	}
-	if c.Mode != 0 {
-		if err := t.f.Chmod(os.FileMode(c.Mode) & os.ModePerm); err != nil {
-			return err
-		}
+	if err := t.f.Chmod(mode); err != nil {
+		return err
 	}
 	return t.keep()
 }
@@ -187,13 +203,22 @@ func newTemp(path string) (*temp, error) {
 	}
 	if err := lock(f); err != nil {
 		_ = f.Close()
-		return nil, errors.New("another bldst is just restoring to it")
+		return nil, errBusy
+	}
+	if now, err := os.Stat(name); err != nil || !same(f, now) {
+		_ = f.Close()
+		return nil, errBusy // it has just become what it was to become, or was removed
 	}
 	if err := f.Truncate(0); err != nil {
 		_ = f.Close()
 		return nil, plain(err)
 	}
 	return &temp{f: f, path: path}, nil
+}
+
+func same(f *os.File, as os.FileInfo) bool {
+	st, err := f.Stat()
+	return err == nil && os.SameFile(st, as)
 }
 
 // keep makes the file what it is to become, and waits until that is on disk.

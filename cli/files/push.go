@@ -166,7 +166,10 @@ func (p Push) open() (*source, error) {
 	}
 	switch {
 	case st.Mode().IsRegular():
-		return plainFile(f, st), nil
+		return file(f, st)
+	case st.IsDir():
+		_ = f.Close()
+		return tree(p.Path)
 	default:
 		_ = f.Close()
 		return nil, errors.New("it is neither a file nor a folder")
@@ -199,6 +202,23 @@ func (c *counter) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
 	c.n += int64(n)
 	return n, err
+}
+
+// file is a file as it is, or without its holes when they are worth it.
+func file(f *os.File, st fs.FileInfo) (*source, error) {
+	extents, err := extentsOf(f, st.Size())
+	if err != nil {
+		_ = f.Close()
+		return nil, plain(err)
+	}
+	data := int64(0)
+	for _, e := range extents {
+		data += e.n
+	}
+	if st.Size()-data >= smallHoles {
+		return sparse(f, st, extents), nil
+	}
+	return plainFile(f, st), nil
 }
 
 // plainFile is the bytes of a file.
