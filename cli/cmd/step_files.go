@@ -21,7 +21,7 @@ func (m stepFiles) Push(ctx context.Context, build string, sv step.Save, state, 
 
 // Pull implements step.Files.
 func (m stepFiles) Pull(ctx context.Context, build, artifact, path string, attempt int) error {
-	_, err := m.mover.Pull(ctx, files.Pull{Build: build, Artifact: artifact, Path: path, Replace: true, Attempt: attempt})
+	_, err := m.mover.Pull(ctx, files.Pull{Build: build, Artifact: artifact, Path: path, Replace: true, Attempt: attempt, Outside: true}) // the step looks at links itself
 	var damaged *files.Corrupt
 	if errors.As(err, &damaged) && damaged.Reported {
 		return &step.Damaged{Err: err}

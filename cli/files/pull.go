@@ -24,6 +24,7 @@ type Pull struct {
 	Path    string // default: the name of the artifact, in the current folder
 	Replace bool   // what is there, when it is of the same kind
 	Attempt int    // the attempt of the caller, for the report of damage
+	Outside bool   // also where a link on the way of Path leads out of the current folder
 }
 
 // Pull restores the file or folder of an artifact. It is written beside Path,

@@ -99,7 +99,7 @@ func (p *Pull) locate() error {
 	if err != nil {
 		return plain(err)
 	}
-	if filepath.IsLocal(given) && real != root && !strings.HasPrefix(real, root+string(filepath.Separator)) {
+	if !p.Outside && filepath.IsLocal(given) && real != root && !strings.HasPrefix(real, root+string(filepath.Separator)) {
 		return fmt.Errorf("a symbolic link leads it to %s, out of the current folder; name the path there", real)
 	}
 	p.Path = at
