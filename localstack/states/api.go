@@ -1,6 +1,7 @@
 package states
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -32,7 +33,7 @@ func operation[In, Out any](run func(*Engine, In) (Out, error)) func(*Engine, []
 		var in In
 		if len(body) > 0 {
 			if err := json.Unmarshal(body, &in); err != nil {
-				return nil, problem("SerializationException", "%v", err)
+				return nil, notSerializable(body, err)
 			}
 		}
 		return run(e, in)
@@ -53,7 +54,7 @@ func needed(member, v string, most int) error {
 	switch {
 	case v == "":
 		return invalid(member, nil, "Member must not be null")
-	case len(v) > most:
+	case longerThan(v, most):
 		return tooLong(member, most)
 	}
 	return nil
@@ -169,7 +170,7 @@ func (e *Engine) newRecord(m *machine, in startIn) (record, error) {
 	if len(input) > maxPayload {
 		return record{}, tooLong("input", maxPayload)
 	}
-	if _, err := decode([]byte(input)); err != nil || !utf8.ValidString(input) {
+	if _, err := decode([]byte(input)); err != nil {
 		return record{}, problem("InvalidExecutionInput", "Invalid State Machine Execution Input: '%v'", err)
 	}
 	return record{
@@ -222,7 +223,7 @@ type stopOut struct {
 	StopDate json.Number `json:"stopDate"`
 }
 
-// The longest error and cause of a call.
+// The longest error and cause of a call, in characters.
 const (
 	longestError = 256
 	longestCause = 32768
@@ -230,9 +231,9 @@ const (
 
 func checkError(name, cause string) error {
 	switch {
-	case len(name) > longestError:
+	case longerThan(name, longestError):
 		return tooLong("error", longestError)
-	case len(cause) > longestCause:
+	case longerThan(cause, longestCause):
 		return tooLong("cause", longestCause)
 	}
 	return nil
@@ -252,8 +253,25 @@ func (e *Engine) stopExecution(in stopIn) (stopOut, error) {
 }
 
 type redriveIn struct {
-	ExecutionARN string `json:"executionArn"`
-	ClientToken  string `json:"clientToken"`
+	ExecutionARN string  `json:"executionArn"`
+	ClientToken  *string `json:"clientToken"`
+}
+
+// token returns the client token, which is 1 to 64 printable characters of
+// ASCII without space; empty when there is none.
+func (in redriveIn) token() (string, error) {
+	switch t := in.ClientToken; {
+	case t == nil:
+		return "", nil
+	case *t == "":
+		return "", invalid("clientToken", "", "Member must have length greater than or equal to 1")
+	case longerThan(*t, 64):
+		return "", tooLong("clientToken", 64)
+	case strings.ContainsFunc(*t, func(r rune) bool { return r < '!' || r > '~' }):
+		return "", invalid("clientToken", *t, "Member must satisfy regular expression pattern: [!-~]+")
+	default:
+		return *t, nil
+	}
 }
 
 type redriveOut struct {
@@ -261,16 +279,18 @@ type redriveOut struct {
 }
 
 // redriveExecution runs an execution on from the state that failed. The same
-// client token redrives once.
+// client token redrives once: see redrive.
 func (e *Engine) redriveExecution(in redriveIn) (redriveOut, error) {
-	r, err := e.executionOf(in.ExecutionARN)
+	token, err := in.token()
 	if err != nil {
 		return redriveOut{}, err
 	}
-	if in.ClientToken == "" || r.RedriveToken != in.ClientToken {
-		if r, err = e.onExecution(in.ExecutionARN, redrive{in.ClientToken}); err != nil {
-			return redriveOut{}, err
-		}
+	r, err := e.onExecution(in.ExecutionARN, redrive{token})
+	if err != nil {
+		return redriveOut{}, err
+	}
+	if at, known := r.redrivenBy(token, e.opt.Clock.Now()); known {
+		return redriveOut{wireTime(at)}, nil
 	}
 	return redriveOut{wireTime(r.Redriven)}, nil
 }
@@ -341,16 +361,44 @@ func (e *Engine) Stats(executionARN string) (Stats, error) {
 	return Stats{r.Status, r.State, r.Transitions, r.RetryTotal, r.Redrives, r.Events}, nil
 }
 
+// An included is the member includedData of the calls that describe.
+type included struct {
+	IncludedData string `json:"includedData"`
+}
+
+// metadataOnly reports whether what may be encrypted is to be left out.
+func (in included) metadataOnly() bool { return in.IncludedData == "METADATA_ONLY" }
+
+func (in included) check() error {
+	return oneOf("includedData", in.IncludedData, "ALL_DATA", "METADATA_ONLY")
+}
+
 type executionIn struct {
+	included
 	ExecutionARN string `json:"executionArn"`
 }
 
 func (e *Engine) describeExecution(in executionIn) (object, error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
 	r, err := e.executionOf(in.ExecutionARN)
 	if err != nil {
 		return nil, err
 	}
 	o := r.item()
+	if !in.metadataOnly() {
+		r.showData(o)
+	}
+	o["redriveStatus"] = "REDRIVABLE"
+	if why := r.notRedrivable(e.opt.Clock.Now()); why != "" {
+		o["redriveStatus"], o["redriveStatusReason"] = "NOT_REDRIVABLE", why
+	}
+	return o, nil
+}
+
+// showData adds what a state machine may keep encrypted to a description.
+func (r *record) showData(o object) {
 	o["input"], o["inputDetails"] = r.Input, Included{true}
 	if r.Output != nil {
 		o["output"], o["outputDetails"] = string(r.Output), Included{true}
@@ -361,11 +409,6 @@ func (e *Engine) describeExecution(in executionIn) (object, error) {
 	if r.Cause != nil {
 		o["cause"] = *r.Cause
 	}
-	o["redriveStatus"] = "REDRIVABLE"
-	if why := r.notRedrivable(e.opt.Clock.Now()); why != "" {
-		o["redriveStatus"], o["redriveStatusReason"] = "NOT_REDRIVABLE", why
-	}
-	return o, nil
 }
 
 // item is what lists and descriptions of an execution have in common.
@@ -384,22 +427,25 @@ func (r *record) item() object {
 }
 
 type machineIn struct {
+	included
 	StateMachineARN string `json:"stateMachineArn"`
-	IncludedData    string `json:"includedData"`
 }
 
 func (e *Engine) describeStateMachine(in machineIn) (object, error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
 	m, err := e.machineOf(in.StateMachineARN)
 	if err != nil {
 		return nil, err
 	}
-	o := m.description(m.Definition, in.IncludedData)
+	o := m.description(m.Definition, in.included)
 	o["status"], o["type"], o["creationDate"] = "ACTIVE", "STANDARD", wireTime(m.about.Created)
 	return o, nil
 }
 
-func (m *machine) description(definition []byte, included string) object {
-	if included == "METADATA_ONLY" {
+func (m *machine) description(definition []byte, in included) object {
+	if in.metadataOnly() {
 		definition = []byte("{}")
 	}
 	o := object{
@@ -413,14 +459,12 @@ func (m *machine) description(definition []byte, included string) object {
 	return o
 }
 
-type machineForIn struct {
-	ExecutionARN string `json:"executionArn"`
-	IncludedData string `json:"includedData"`
-}
-
 // describeStateMachineForExecution shows the definition an execution runs,
 // which may be an older one than that of its machine.
-func (e *Engine) describeStateMachineForExecution(in machineForIn) (object, error) {
+func (e *Engine) describeStateMachineForExecution(in executionIn) (object, error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
 	r, err := e.executionOf(in.ExecutionARN)
 	if err != nil {
 		return nil, err
@@ -434,7 +478,7 @@ func (e *Engine) describeStateMachineForExecution(in machineForIn) (object, erro
 		definition = slices.Clone(x.in("definitions").Get([]byte(r.Definition)))
 		return nil
 	})
-	o := m.description(definition, in.IncludedData)
+	o := m.description(definition, in.included)
 	o["updateDate"] = wireTime(m.about.Updated)
 	return o, err
 }
@@ -506,20 +550,25 @@ type listIn struct {
 	RedriveFilter   string `json:"redriveFilter"`
 }
 
-// wants reports whether the redrive filter lets r through.
-func (in listIn) wants(r *record) bool {
-	return in.RedriveFilter == "" || (r.Redrives > 0) == (in.RedriveFilter == "REDRIVEN")
-}
-
+// check refuses what only a Map Run has, its ARN, its filter and its status:
+// AWS answers each of them with a validation exception when the list is that
+// of a state machine, and this interpreter has no Map Runs.
 func (in listIn) check() error {
-	statuses := []string{Succeeded, TimedOut, "PENDING_REDRIVE", Aborted, Failed, Running}
+	if err := cmp.Or(
+		oneOf("statusFilter", in.StatusFilter, Succeeded, TimedOut, "PENDING_REDRIVE", Aborted, Failed, Running),
+		oneOf("redriveFilter", in.RedriveFilter, "REDRIVEN", "NOT_REDRIVEN"),
+	); err != nil {
+		return err
+	}
 	switch {
-	case in.MapRunARN != "", in.StatusFilter == "PENDING_REDRIVE":
-		return problem("ValidationException", "There are no Map Runs here")
-	case in.StatusFilter != "" && !slices.Contains(statuses, in.StatusFilter):
-		return invalid("statusFilter", in.StatusFilter, "Member must satisfy enum value set: ["+strings.Join(statuses, ", ")+"]")
-	case in.RedriveFilter != "" && in.RedriveFilter != "REDRIVEN" && in.RedriveFilter != "NOT_REDRIVEN":
-		return invalid("redriveFilter", in.RedriveFilter, "Member must satisfy enum value set: [REDRIVEN, NOT_REDRIVEN]")
+	case in.MapRunARN != "" && in.StateMachineARN != "":
+		return problem("ValidationException", "Only one of stateMachineArn and mapRunArn can be specified")
+	case in.MapRunARN != "":
+		return problem("ValidationException", "There are no Map Runs here: specify stateMachineArn instead of mapRunArn")
+	case in.StatusFilter == "PENDING_REDRIVE":
+		return problem("ValidationException", "statusFilter PENDING_REDRIVE needs mapRunArn; it cannot be used with stateMachineArn")
+	case in.RedriveFilter != "":
+		return problem("ValidationException", "redriveFilter needs mapRunArn; it cannot be used with stateMachineArn")
 	}
 	return nil
 }
@@ -544,7 +593,7 @@ func (e *Engine) listExecutions(in listIn) (object, error) {
 	}
 	out := object{}
 	return out, e.disk.view(func(x *txn) error {
-		items, next, err := x.list(prefix, after, size, in.wants)
+		items, next, err := x.list(prefix, after, size)
 		out["executions"] = items
 		if next != nil {
 			out["nextToken"] = pageToken(next)

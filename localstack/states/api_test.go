@@ -67,6 +67,8 @@ func TestNamesAndInputsThatAreNotAllowedAreRefused(t *testing.T) {
 		{"build-1.2_3(4)=+@!", `{"s": 0}`, "<nil>"},
 		{strings.Repeat("n", 80), `{"s": 0}`, "<nil>"},
 		{strings.Repeat("n", 81), `{"s": 0}`, "InvalidName"},
+		{strings.Repeat("ü", 80), `{"s": 0}`, "<nil>"},
+		{strings.Repeat("ü", 81), `{"s": 0}`, "InvalidName"},
 		{"", `{"s": 0}`, "InvalidName"},
 		{"a b", `{"s": 0}`, "InvalidName"},
 		{"a/b", `{"s": 0}`, "InvalidName"},
@@ -77,6 +79,8 @@ func TestNamesAndInputsThatAreNotAllowedAreRefused(t *testing.T) {
 		{"i3", `{} {}`, "InvalidExecutionInput"},
 		{"i4", `"` + strings.Repeat("x", 262144) + `"`, "ValidationException"},
 		{"i5", `null`, "<nil>"},
+		{"i6", `"` + strings.Repeat("ü", 131071) + `"`, "<nil>"}, // 262144 bytes
+		{"i7", `"` + strings.Repeat("ü", 131072) + `"`, "ValidationException"},
 	} {
 		_, err := h.client.StartExecution(t.Context(), &sfn.StartExecutionInput{StateMachineArn: aws.String(arnOf("m")), Name: &c.name, Input: &c.input})
 		equal(t, fmt.Sprintf("%.90q", c.name), c.want, code(err))
@@ -161,8 +165,7 @@ func TestExecutionsAreListedNewestFirstInPages(t *testing.T) {
 	}
 	equal(t, "all", want, list(sfn.ListExecutionsInput{MaxResults: 7}))
 	equal(t, "running", running, list(sfn.ListExecutionsInput{MaxResults: 5, StatusFilter: types.ExecutionStatusRunning}))
-	equal(t, "redriven", []string(nil), list(sfn.ListExecutionsInput{RedriveFilter: types.ExecutionRedriveFilterRedriven}))
-	equal(t, "not redriven", want, list(sfn.ListExecutionsInput{MaxResults: 25, RedriveFilter: types.ExecutionRedriveFilterNotRedriven}))
+	equal(t, "in one page", want, list(sfn.ListExecutionsInput{MaxResults: 25}))
 	equal(t, "of another machine", []string(nil), list(sfn.ListExecutionsInput{StateMachineArn: aws.String(arnOf("empty"))}))
 	h.clock.Advance(time.Hour)
 	equal(t, "running after the end", []string(nil), list(sfn.ListExecutionsInput{StatusFilter: types.ExecutionStatusRunning}))
@@ -180,6 +183,10 @@ func TestListsRefuseWhatIsOutOfRange(t *testing.T) {
 		{sfn.ListExecutionsInput{StateMachineArn: m, MaxResults: 1001}, "ValidationException"},
 		{sfn.ListExecutionsInput{StateMachineArn: m, StatusFilter: "succeeded"}, "ValidationException"},
 		{sfn.ListExecutionsInput{StateMachineArn: m, StatusFilter: "PENDING_REDRIVE"}, "ValidationException"},
+		{sfn.ListExecutionsInput{StateMachineArn: m, RedriveFilter: "REDRIVEN"}, "ValidationException"},
+		{sfn.ListExecutionsInput{StateMachineArn: m, RedriveFilter: "NOT_REDRIVEN"}, "ValidationException"},
+		{sfn.ListExecutionsInput{StateMachineArn: m, RedriveFilter: "redriven"}, "ValidationException"},
+		{sfn.ListExecutionsInput{StateMachineArn: m, MapRunArn: m}, "ValidationException"},
 		{sfn.ListExecutionsInput{StateMachineArn: m, NextToken: aws.String("made up")}, "InvalidToken"},
 		{sfn.ListExecutionsInput{}, "ValidationException"},
 	} {
@@ -260,6 +267,83 @@ func TestMachinesAreListedAndDescribed(t *testing.T) {
 		[]any{*d.Name, *d.Definition, d.Type, d.Status, *d.CreationDate})
 }
 
+func TestMetadataOnlyShowsNoData(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, nil, machineOf("m", sleepy))
+	ctx, only := t.Context(), types.IncludedDataMetadataOnly
+	done, stopped := h.start("m", "done", `{"s": 0}`), h.start("m", "stopped", `{"s": 60}`)
+	if _, err := h.client.StopExecution(ctx, &sfn.StopExecutionInput{ExecutionArn: &stopped, Error: aws.String("E"), Cause: aws.String("c")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ arn, status string }{{done, "SUCCEEDED"}, {stopped, "ABORTED"}} {
+		d, err := h.client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &c.arn, IncludedData: only})
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "status", c.status, string(d.Status))
+		equal(t, "data", []string{"", "", "", ""}, []string{aws.ToString(d.Input), aws.ToString(d.Output), aws.ToString(d.Error), aws.ToString(d.Cause)})
+		d, err = h.client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &c.arn, IncludedData: types.IncludedDataAllData})
+		equal(t, "all data", true, err == nil && d.Input != nil && (d.Output != nil || d.Error != nil && d.Cause != nil))
+	}
+	m, err := h.client.DescribeStateMachine(ctx, &sfn.DescribeStateMachineInput{StateMachineArn: aws.String(arnOf("m")), IncludedData: only})
+	equal(t, "machine", true, err == nil && *m.Definition == "{}" && *m.Name == "m")
+	f, err := h.client.DescribeStateMachineForExecution(ctx, &sfn.DescribeStateMachineForExecutionInput{ExecutionArn: &done, IncludedData: only})
+	equal(t, "machine of the execution", true, err == nil && *f.Definition == "{}")
+	_, err = h.client.DescribeExecution(ctx, &sfn.DescribeExecutionInput{ExecutionArn: &done, IncludedData: "SOME"})
+	equal(t, "another value", "ValidationException", code(err))
+}
+
+func TestLengthsAreCountedInCharacters(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, nil, machineOf("m", sleepy))
+	arn := h.start("m", "a", `{"s": 3600}`)
+	for _, c := range []struct{ name, cause, want string }{
+		{strings.Repeat("ü", 256), strings.Repeat("ü", 32768), "<nil>"},
+		{strings.Repeat("ü", 257), "", "ValidationException"},
+		{"", strings.Repeat("ü", 32769), "ValidationException"},
+	} {
+		_, err := h.client.StopExecution(t.Context(), &sfn.StopExecutionInput{ExecutionArn: &arn, Error: &c.name, Cause: &c.cause})
+		equal(t, fmt.Sprint(len(c.name), len(c.cause)), c.want, code(err))
+	}
+}
+
+func TestClientTokensRedriveOnceFor15Minutes(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, nil, machineOf("m", `{"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "E"}}}`))
+	arn := h.start("m", "a", `{}`)
+	redrive := func(token string) (time.Time, error) {
+		out, err := h.client.RedriveExecution(t.Context(), &sfn.RedriveExecutionInput{ExecutionArn: &arn, ClientToken: &token})
+		if err != nil {
+			return time.Time{}, err
+		}
+		return *out.RedriveDate, nil
+	}
+	for _, bad := range []string{"", strings.Repeat("t", 65)} {
+		_, err := redrive(bad)
+		equal(t, fmt.Sprintf("%q", bad), "ValidationException", code(err))
+	}
+	dates := map[string]time.Time{}
+	for i := range 11 {
+		h.clock.Advance(time.Second)
+		token := fmt.Sprint("t", i)
+		at, err := redrive(token)
+		equal(t, token, error(nil), err)
+		dates[token] = at
+	}
+	h.restart()
+	for _, known := range []string{"t1", "t10"} {
+		at, err := redrive(known)
+		equal(t, known, error(nil), err)
+		equal(t, "its date", true, at.Equal(dates[known]))
+	}
+	equal(t, "redrives", int32(11), *h.describe(arn).RedriveCount)
+	_, _ = redrive("t0") // the eleventh back is a new one
+	equal(t, "redrives", int32(12), *h.describe(arn).RedriveCount)
+	h.clock.Advance(16 * time.Minute)
+	_, _ = redrive("t10")
+	equal(t, "redrives after 16 minutes", int32(13), *h.describe(arn).RedriveCount)
+}
+
 func TestRequestsThatAreNoneAreRefusedInTheFormOfTheProtocol(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, nil, machineOf("m", sleepy))
@@ -290,6 +374,42 @@ func TestRequestsThatAreNoneAreRefusedInTheFormOfTheProtocol(t *testing.T) {
 		equal(t, c.target, []any{400, c.want, c.want, "application/x-amz-json-1.0"},
 			[]any{w.Code, got.Type, w.Header().Get("X-Amzn-Errortype"), w.Header().Get("Content-Type")})
 	}
+}
+
+func TestErrorsOfRequestsAreInTheWordsOfAWS(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, nil, machineOf("m", sleepy))
+	machine := `"stateMachineArn": "` + arnOf("m") + `"`
+	for _, c := range []struct{ operation, body, want string }{
+		{"StartExecution", `{"stateMachineArn": 1}`, "NUMBER_VALUE can not be converted to a String"},
+		{"StartExecution", `{"stateMachineArn": true}`, "TRUE_VALUE can not be converted to a String"},
+		{"StartExecution", `{"input": {"a": 1}}`, "Start of structure or map found where not expected."},
+		{"StartExecution", `{"input": [1]}`, "Start of list found where not expected"},
+		{"ListExecutions", `{"maxResults": "7"}`, "STRING_VALUE can not be converted to an Integer"},
+		{"GetExecutionHistory", `{"reverseOrder": "yes"}`, "STRING_VALUE can not be converted to a Boolean"},
+		{"StartExecution", `[]`, "Start of list found where not expected"},
+		{"StartExecution", `{"input": `, "Unexpected end-of-input at line 1, column 10"},
+		{"StartExecution", "{\n x}", "Unexpected character ('x') at line 2, column 2"},
+		{"StartExecution", `{` + machine + `, "input": "{\"a\": "}`, "Invalid State Machine Execution Input: 'Unexpected end-of-input at line 1, column 6'"},
+		{"StartExecution", `{` + machine + `, "input": "nope"}`, "Invalid State Machine Execution Input: 'Unexpected character ('o') at line 1, column 2'"},
+	} {
+		got := h.refusal(c.operation, c.body)
+		equal(t, c.body, c.want, got)
+	}
+}
+
+// refusal returns the message of the error that a request is answered with.
+func (h *harness) refusal(operation, body string) string {
+	h.t.Helper()
+	r := httptest.NewRequestWithContext(h.t.Context(), http.MethodPost, "/", strings.NewReader(body))
+	r.Header.Set("X-Amz-Target", states.Target+operation)
+	w := httptest.NewRecorder()
+	h.engine.ServeHTTP(w, r)
+	var got struct{ Message string }
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != http.StatusBadRequest {
+		h.t.Fatalf("status %d, %v", w.Code, err)
+	}
+	return got.Message
 }
 
 func TestAClosedEngineSaysSo(t *testing.T) {

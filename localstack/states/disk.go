@@ -218,15 +218,12 @@ func listPrefix(machine, status string) []byte {
 
 // list returns a page of the executions listed under prefix, and the key of the
 // last one when there are more.
-func (x *txn) list(prefix, after []byte, size int, wanted func(*record) bool) (items []object, last []byte, err error) {
+func (x *txn) list(prefix, after []byte, size int) (items []object, last []byte, err error) {
 	items = []object{}
 	for key := range keys(x.in("list"), prefix, after, false) {
 		r, err := x.record(^binary.BigEndian.Uint64(key[len(key)-8:]))
 		if err != nil {
 			return nil, nil, err
-		}
-		if !wanted(r) {
-			continue
 		}
 		if len(items) == size {
 			return items, last, nil

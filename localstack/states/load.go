@@ -96,7 +96,7 @@ func (l *loader) definition(top *node) *definition {
 			l.refuse(name, "", "a state is a JSON object")
 			continue
 		}
-		if len(name) > 80 {
+		if longerThan(name, 80) {
 			l.refuse(name, "", "a name has at most 80 characters")
 		}
 		d.states[name] = l.state(&node{l: l, state: name, o: o, read: map[string]bool{}})

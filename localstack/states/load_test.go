@@ -23,7 +23,7 @@ func TestWhatIsNotSupportedIsRefusedWithFileStateAndField(t *testing.T) {
 	for _, c := range []struct {
 		name, definition, want string
 	}{
-		{"not JSON", `{"StartAt": `, "m.json: unexpected EOF"},
+		{"not JSON", `{"StartAt": `, "m.json: Unexpected end-of-input at line 1, column 12"},
 		{"no object", `[]`, "m.json: a definition is a JSON object"},
 		{"a key twice", `{"StartAt": "S", "States": {"S": {"Type": "Succeed"}, "S": {"Type": "Succeed"}}}`, "m.json: States.S is there twice"},
 		{"no start", `{"States": {"S": {"Type": "Succeed"}}}`, "m.json: StartAt: is missing"},

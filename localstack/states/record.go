@@ -2,6 +2,7 @@ package states
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -44,9 +45,10 @@ type record struct {
 	Stopped    time.Time `json:",omitzero"`
 	Deadline   time.Time `json:",omitzero"` // of the execution
 
-	Redrives     int       `json:",omitempty"`
-	Redriven     time.Time `json:",omitzero"`
-	RedriveToken string    `json:",omitempty"`
+	Redrives     int        `json:",omitempty"`
+	Redriven     time.Time  `json:",omitzero"`
+	RedriveToken string     `json:",omitempty"` // of the last one
+	Tokens       []redriven `json:",omitempty"` // of the last ones, oldest first
 
 	State        string
 	StateInput   json.RawMessage `json:",omitempty"`
@@ -92,4 +94,39 @@ func (r *record) invoking() bool {
 // waiting reports whether a task waits for an answer with a token.
 func (r *record) waiting() bool {
 	return r.Status == Running && (r.Phase == phaseDispatch || r.Phase == phaseCallback)
+}
+
+// A redriven is a client token that redrove an execution, and when.
+type redriven struct {
+	Token string
+	At    time.Time
+}
+
+// How many client tokens of an execution are known, and for how long, as AWS
+// documents it (RedriveExecution).
+const (
+	tokensKept  = 10
+	tokenIsGood = 15 * time.Minute
+)
+
+// redrivenBy returns when this token redrove the execution; false when it did
+// not, or so long ago that it counts as a new one.
+func (r *record) redrivenBy(token string, now time.Time) (time.Time, bool) {
+	for _, one := range r.Tokens {
+		if one.Token == token && now.Sub(one.At) <= tokenIsGood {
+			return one.At, true
+		}
+	}
+	old := token != "" && len(r.Tokens) == 0 && r.RedriveToken == token // rows without Tokens
+	return r.Redriven, old && now.Sub(r.Redriven) <= tokenIsGood
+}
+
+// remember notes that token redrives the execution now.
+func (r *record) remember(token string) {
+	r.RedriveToken = token
+	if token == "" {
+		return
+	}
+	kept := append(slices.Clone(r.Tokens), redriven{token, r.Redriven})
+	r.Tokens = kept[max(0, len(kept)-tokensKept):]
 }

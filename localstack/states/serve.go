@@ -31,7 +31,7 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		e.refuse(w, problem("SerializationException", "the request cannot be read: %v", err))
+		e.refuse(w, unread(err))
 		return
 	}
 	out, err := run(e, body)
@@ -65,4 +65,12 @@ func (e *Engine) write(w http.ResponseWriter, status int, v any) {
 	if _, err := w.Write(body); err != nil {
 		e.opt.Log.Debug("state machines: an answer was not read", "error", err)
 	}
+}
+
+// unread is a request whose body did not come whole.
+func unread(err error) *Problem {
+	if errors.As(err, new(*http.MaxBytesError)) {
+		return problem("SerializationException", "The request is longer than %d bytes", maxBody)
+	}
+	return problem("SerializationException", "The request ended before its length")
 }

@@ -487,16 +487,21 @@ func (r *record) notRedrivable(now time.Time) string {
 	return ""
 }
 
-// redrive runs the state that failed again, with the same input.
+// redrive runs the state that failed again, with the same input; nothing
+// happens when the token has done so already.
 type redrive struct{ token string }
 
 func (d redrive) happen(t *turn) error {
+	if _, done := t.r.redrivenBy(d.token, t.env.now); done {
+		return nil
+	}
 	if why := t.r.notRedrivable(t.env.now); why != "" {
 		return problem("ExecutionNotRedrivable", "%s", why)
 	}
 	t.changed = true
 	t.r.Status, t.r.Stopped, t.r.Error, t.r.Cause = Running, time.Time{}, nil, nil
-	t.r.Redrives, t.r.Redriven, t.r.RedriveToken = t.r.Redrives+1, t.env.now, d.token
+	t.r.Redrives, t.r.Redriven = t.r.Redrives+1, t.env.now
+	t.r.remember(d.token)
 	t.limit()
 	t.log("ExecutionRedriven", "executionRedriven", object{"redriveCount": t.r.Redrives})
 	t.r.RetryCount, t.r.Retries = 0, make([]int, len(t.state().retry))

@@ -26,7 +26,7 @@ func decode(raw []byte) (value, error) {
 	d.UseNumber()
 	var v value
 	if err := d.Decode(&v); err != nil {
-		return nil, err
+		return nil, jsonFault(raw, err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more than one JSON document")
