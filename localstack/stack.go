@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,6 +32,7 @@ import (
 	"bldst/localstack/table"
 	"bldst/shared/auth"
 	shared "bldst/shared/gateway"
+	"bldst/shared/health"
 	"bldst/shared/id"
 	"bldst/shared/openapi"
 	"bldst/shared/outbound"
@@ -83,6 +85,7 @@ type Stack struct {
 	listeners []net.Listener
 	serving   sync.WaitGroup
 	traffic   traffic
+	relay     atomic.Pointer[table.Consumer]
 	stopPump  context.CancelFunc
 	stopSweep context.CancelFunc
 	pumping   sync.WaitGroup
@@ -193,7 +196,7 @@ func (s *Stack) guarded(h http.Handler) http.Handler {
 // ports are what the function is given.
 func (s *Stack) ports(function string) wire.Ports {
 	p := wire.Ports{Table: s.o.Meter.Table(s.Table), Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID, Origins: s.o.Origins,
-		Development: true, Writable: s.writable, SignInPause: signInPause,
+		Development: true, Writable: s.writable, Behind: s.behind, SignInPause: signInPause,
 		Outbound: outbound.Allow{Loopback: true, Plain: true}, Webhooks: s.o.Webhooks, CI: s.o.CI, Bucket: s.objects}
 	if s.o.Guard != nil {
 		p.Table = s.o.Guard(function, p.Table)
@@ -208,6 +211,19 @@ func (s *Stack) writable(ctx context.Context) error {
 		return err
 	}
 	return s.driver.engine.Writable()
+}
+
+// behind returns what relay has not taken yet.
+func (s *Stack) behind() health.Backlog {
+	relay := s.relay.Load()
+	if relay == nil { // it begins after the server
+		return health.Backlog{}
+	}
+	changes, since := relay.Behind()
+	if changes == 0 {
+		return health.Backlog{}
+	}
+	return health.Backlog{Changes: changes, OldestSeconds: max(0, s.o.Clock.Now().Sub(since).Seconds())}
 }
 
 // objectsFolder holds the files of artifacts.
@@ -287,6 +303,7 @@ func (s *Stack) startPump() error {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopPump = stop
+	s.relay.Store(consumer)
 	p := &pump{feed: s.Table, consumer: consumer, function: s.driver.functions["relay"], dead: filepath.Join(s.o.Data, deadFile), log: s.o.Log,
 		busy: s.traffic.busy}
 	s.pumping.Go(func() { p.run(ctx) })

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -19,8 +20,11 @@ import (
 	"time"
 
 	"bldst/localstack"
+	"bldst/localstack/clock"
 	"bldst/localstack/table"
+	"bldst/shared/health"
 	"bldst/shared/openapi/openapitest"
+	port "bldst/shared/table"
 )
 
 // runFolder makes this test binary run the system in that folder until it is
@@ -122,6 +126,63 @@ func TestReadinessFollowsTheTable(t *testing.T) {
 			t.Errorf("%s without a table: %d %s, want %d", path, status, body, want)
 		}
 	}
+}
+
+// Whoever waits for counters and lists learns how far they are behind.
+func TestHealthTellsHowFarRelayIsBehind(t *testing.T) {
+	now := clock.NewFake(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	held := make(chan struct{})
+	s := start(t, localstack.Options{Data: t.TempDir(), Clock: now, Guard: func(function string, tb port.Table) port.Table {
+		if function == "relay" {
+			return heldTable{tb, held}
+		}
+		return tb
+	}})
+	release := sync.OnceFunc(func() { close(held) })
+	t.Cleanup(release)
+	now.Advance(7 * time.Second)
+	for _, path := range []string{"/health", "/status"} {
+		if changes, oldest := backlog(t, s.URL+path); changes == 0 || oldest != 7 {
+			t.Errorf("%s: %d changes, the oldest %v s, want some, and 7", path, changes, oldest)
+		}
+	}
+	release()
+	for deadline := time.Now().Add(time.Minute); ; {
+		if changes, oldest := backlog(t, s.URL+"/health"); changes == 0 && oldest == 0 {
+			return
+		} else if time.Now().After(deadline) {
+			t.Fatalf("%d changes are left, the oldest %v s", changes, oldest)
+		}
+	}
+}
+
+// A heldTable is a table that answers once held is closed.
+type heldTable struct {
+	port.Table
+	held chan struct{}
+}
+
+func (h heldTable) Get(ctx context.Context, keys ...port.Key) ([]*port.Item, error) {
+	<-h.held
+	return h.Table.Get(ctx, keys...)
+}
+
+func (h heldTable) Write(ctx context.Context, ops ...port.Op) error {
+	<-h.held
+	return h.Table.Write(ctx, ops...)
+}
+
+// backlog returns what the answer at url says of it.
+func backlog(t *testing.T, url string) (changes int, oldest float64) {
+	t.Helper()
+	status, body := ask(t, "GET", url, "")
+	var said struct {
+		Backlog *health.Backlog `json:"backlog"`
+	}
+	if err := json.Unmarshal([]byte(body), &said); err != nil || status != 200 || said.Backlog == nil {
+		t.Fatalf("%s: %d %s, want 200 and the backlog", url, status, body)
+	}
+	return said.Backlog.Changes, said.Backlog.OldestSeconds
 }
 
 func TestARestartContinuesWithTheData(t *testing.T) {

@@ -137,7 +137,8 @@ func (t *Table) store(x *txn) error {
 
 // committed tells the others what x has changed.
 func (t *Table) committed(x *txn) {
-	if x.logged {
+	if x.logged > 0 {
+		t.readers.arrive(x.logged, t.opt.Now())
 		t.feed.ring()
 	}
 	if t.lag != nil {

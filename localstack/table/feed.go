@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -125,11 +126,94 @@ func (c *Consumer) Ack(seq string) error {
 	return nil
 }
 
+// Behind returns how many changes the consumer has not acknowledged, and since
+// when the oldest of them is there; 0 and no time when there is none. Changes
+// that were there when the file was opened count from then on.
+func (c *Consumer) Behind() (changes int, since time.Time) {
+	c.all.mu.Lock()
+	defer c.all.mu.Unlock()
+	return c.all.arrived.behind(c.acked)
+}
+
 // consumers holds the consumers of a table.
 type consumers struct {
 	mu      sync.Mutex
 	byName  map[string]*Consumer
 	unsaved bool
+	arrived arrivals
+}
+
+// arrive records that the feed reaches up to seq at the time now.
+func (cs *consumers) arrive(seq uint64, now time.Time) {
+	low := cs.acknowledged()
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.arrived.forget(low)
+	cs.arrived.add(seq, now)
+}
+
+// Arrivals are when the changes of the feed came.
+type arrivals struct {
+	list  []arrival
+	apart time.Duration // changes that come within it are one arrival
+}
+
+// An arrival is some changes that came together: the position of the last, and
+// the time of the first.
+type arrival struct {
+	seq uint64
+	at  time.Time
+}
+
+// The list is never longer than mostArrivals: a reader that is very far behind
+// is told since when less finely.
+const (
+	together     = 100 * time.Millisecond // at first
+	mostArrivals = 2048
+)
+
+func (as *arrivals) add(seq uint64, now time.Time) {
+	if n := len(as.list); n > 0 && now.Sub(as.list[n-1].at) < as.apart {
+		as.list[n-1].seq = seq
+		return
+	}
+	as.apart = max(as.apart, together)
+	if as.list = append(as.list, arrival{seq, now}); len(as.list) == mostArrivals {
+		as.coarsen()
+	}
+}
+
+// coarsen makes one of every two neighbours.
+func (as *arrivals) coarsen() {
+	span := as.list[len(as.list)-1].at.Sub(as.list[0].at)
+	as.apart = max(2*as.apart, 2*span/mostArrivals)
+	half := as.list[:0]
+	for i := 0; i+1 < len(as.list); i += 2 {
+		half = append(half, arrival{as.list[i+1].seq, as.list[i].at})
+	}
+	as.list = half
+}
+
+// forget drops what came up to the position acked.
+func (as *arrivals) forget(acked uint64) {
+	n := 0
+	for n < len(as.list) && as.list[n].seq <= acked {
+		n++
+	}
+	if as.list = as.list[n:]; len(as.list) == 0 {
+		as.apart = together
+	}
+}
+
+// behind returns how many changes came after the position acked, and when the
+// first of them did.
+func (as *arrivals) behind(acked uint64) (int, time.Time) {
+	for _, a := range as.list {
+		if a.seq > acked {
+			return int(as.list[len(as.list)-1].seq - acked), a.at
+		}
+	}
+	return 0, time.Time{}
 }
 
 // get returns the consumer called name, adding it when it is new.

@@ -291,6 +291,59 @@ func TestTheLogIsKeptUntilEveryConsumerHasAcknowledged(t *testing.T) {
 	want(t, "records after reopening", 4, logged(t, tbl))
 }
 
+func TestAConsumerKnowsHowFarItIsBehind(t *testing.T) {
+	t.Parallel()
+	var clock atomic.Int64 // seconds
+	path := filepath.Join(t.TempDir(), "table.db")
+	o := embedded.Options{Feed: true, Now: func() time.Time { return time.Unix(clock.Load(), 0) }}
+	tbl := open(t, path, o)
+	relay, err := tbl.Consumer("relay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	behind := func(what string, changes int, since time.Time) {
+		t.Helper()
+		if n, at := relay.Behind(); n != changes || !at.Equal(since) {
+			t.Errorf("%s: %d changes since %v, want %d since %v", what, n, at, changes, since)
+		}
+	}
+	behind("at first", 0, time.Time{})
+	for i := range int64(6) {
+		clock.Store(100 + i)
+		mustWrite(t, tbl, create(row("p", fmt.Sprint(i))))
+	}
+	behind("with all before it", 6, time.Unix(100, 0))
+	changes, err := tbl.Changes(t.Context(), "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ack := func(i int) {
+		t.Helper()
+		if err := relay.Ack(changes[i].Seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ack(1)
+	behind("with two dealt with", 4, time.Unix(102, 0))
+	ack(4)
+	behind("with one before it", 1, time.Unix(105, 0))
+
+	clock.Store(5000)
+	if err := tbl.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tbl = open(t, path, o)
+	if relay, err = tbl.Consumer("relay"); err != nil {
+		t.Fatal(err)
+	}
+	behind("opened again", 1, time.Unix(5000, 0))
+	ack(5)
+	behind("at the end", 0, time.Time{})
+	clock.Store(6000)
+	mustWrite(t, tbl, create(row("p", "new")))
+	behind("with a new one", 1, time.Unix(6000, 0))
+}
+
 // logged returns how many changes the feed still has.
 func logged(t *testing.T, tbl *embedded.Table) int {
 	t.Helper()

@@ -141,6 +141,7 @@ func (t *Table) prepare(tx *bolt.Tx) error {
 	x := t.begin(tx)
 	x.applyPending()
 	t.readers.load(x.consumers)
+	t.readers.arrive(x.log.Sequence(), t.opt.Now())
 	return x.err
 }
 

@@ -63,7 +63,7 @@ type txn struct {
 
 	err      error
 	dirty    bool         // something changed
-	logged   bool         // the log has grown
+	logged   uint64       // position of the last change in the log; 0 when it has not grown
 	deferred []lateUpdate // index updates to apply later
 }
 
@@ -158,8 +158,7 @@ func (x *txn) replace(key, val []byte) {
 		x.moveIndex(key, &before, &after)
 	}
 	if x.feed {
-		x.logged = true
-		x.appendTo(x.log, encodeChange(c))
+		x.logged = x.appendTo(x.log, encodeChange(c))
 	}
 }
 

@@ -32,6 +32,27 @@ type Service struct {
 	// Writable reports why nothing can be stored; nil where Table would say so
 	// itself.
 	Writable func(ctx context.Context) error
+
+	// Behind returns the backlog of relay; nil where it cannot be asked for: on
+	// AWS it is the stream's IteratorAge, which has an alarm.
+	Behind func() Backlog
+}
+
+// A Backlog is what was stored and not passed on yet. Until it is, counters and
+// lists by platform lack it, and notifications and state machines wait. It is
+// information: a service that is behind is healthy.
+type Backlog struct {
+	Changes       int     `json:"changes" example:"0" doc:"Changes that were stored and are not in counters and lists yet."`
+	OldestSeconds float64 `json:"oldest_seconds" example:"0" doc:"For how long the oldest of them has waited; 0 when there is none."`
+}
+
+// backlog returns the backlog; nil when it is not known.
+func (s *Service) backlog() *Backlog {
+	if s.Behind == nil {
+		return nil
+	}
+	b := s.Behind()
+	return &b
 }
 
 // A Refusal is what answers of a service that is not ready carry in addition,
@@ -104,6 +125,7 @@ type Root struct {
 // A Health is the answer of /health and /health/liveness.
 type Health struct {
 	Status    string    `json:"status" example:"healthy"`
+	Backlog   *Backlog  `json:"backlog,omitempty" doc:"Not on AWS, where the stream has a metric of its own, and not in /health/liveness."`
 	Timestamp time.Time `json:"timestamp"`
 	Refusal
 }
@@ -138,6 +160,7 @@ type Status struct {
 	Database      Database    `json:"database"`
 	Cache         Cache       `json:"cache"`
 	Components    []Component `json:"components"`
+	Backlog       *Backlog    `json:"backlog,omitempty" doc:"Not on AWS, where the stream has a metric of its own."`
 	Timestamp     time.Time   `json:"timestamp"`
 	Refusal
 }

@@ -50,7 +50,7 @@ func (s *Service) liveness(context.Context, *struct{}) (*answer[Health], error) 
 
 func (s *Service) health(ctx context.Context, _ *struct{}) (*answer[Health], error) {
 	r := s.check(ctx)
-	return reply(r, Health{Status: r.word("healthy", "unhealthy"), Timestamp: s.now(), Refusal: r}), nil
+	return reply(r, Health{Status: r.word("healthy", "unhealthy"), Backlog: s.backlog(), Timestamp: s.now(), Refusal: r}), nil
 }
 
 func (s *Service) getReady(ctx context.Context, _ *struct{}) (*answer[Ready], error) {
@@ -87,6 +87,6 @@ func (s *Service) status(r Refusal, at time.Time) Status {
 			{Name: "api", Status: "healthy", Details: "It answers."},
 			{Name: "database", Status: r.word("healthy", "unhealthy"), Details: r.word("The table can be read and written.", r.Detail)},
 		},
-		Timestamp: at, Refusal: r,
+		Backlog: s.backlog(), Timestamp: at, Refusal: r,
 	}
 }

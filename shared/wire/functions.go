@@ -136,7 +136,7 @@ func Health(p Ports) http.Handler {
 }
 
 func healthy(a *api.API, p Ports) {
-	(&health.Service{Table: p.store(), Writable: p.Writable, Log: p.Log, Now: p.Now, Started: p.Now()}).Mount(a)
+	(&health.Service{Table: p.store(), Writable: p.Writable, Behind: p.Behind, Log: p.Log, Now: p.Now, Started: p.Now()}).Mount(a)
 }
 
 // A Function is a constructor with the name it has in the manifest.

@@ -16,6 +16,7 @@ import (
 	"bldst/shared/build"
 	"bldst/shared/config"
 	"bldst/shared/emf"
+	"bldst/shared/health"
 	"bldst/shared/id"
 	"bldst/shared/outbound"
 	"bldst/shared/store"
@@ -37,6 +38,7 @@ type Ports struct {
 	Metrics     *emf.Log      // where business metrics go; nil is nowhere
 
 	Writable func(context.Context) error // why nothing can be stored; nil where the table would say so itself
+	Behind   func() health.Backlog       // what relay has not taken yet; nil where the stream's own metric says it
 
 	Outbound outbound.Allow                   // what may be reached beside https at public addresses
 	Webhooks []string                         // secrets that sign what CI systems send, or references to them
