@@ -26,6 +26,8 @@ var operations = map[string]func(*Engine, []byte) (any, error){
 	"DescribeStateMachine":             operation((*Engine).describeStateMachine),
 	"DescribeStateMachineForExecution": operation((*Engine).describeStateMachineForExecution),
 	"ListStateMachines":                operation((*Engine).listStateMachines),
+	"ValidateStateMachineDefinition":   operation((*Engine).validateStateMachineDefinition),
+	"TestState":                        operation((*Engine).testState),
 }
 
 func operation[In, Out any](run func(*Engine, In) (Out, error)) func(*Engine, []byte) (any, error) {

@@ -12,6 +12,7 @@ type definition struct {
 	startAt string
 	timeout int64 // seconds an execution may take, 0 for no limit
 	states  map[string]*state
+	alone   bool // one state under test; the next one is not entered
 }
 
 // A state is one state; which fields are set follows from kind.

@@ -1,6 +1,7 @@
 package states
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -70,7 +71,7 @@ func (d *dispatcher) work() {
 			return
 		}
 		h := invoked{attempt: i.attempt}
-		h.payload, h.err = d.invoke(i)
+		h.payload, h.err = d.invoke(d.e.ctx, i.function, i.payload)
 		for d.e.ctx.Err() == nil {
 			err := d.e.submit(func(x *txn) error {
 				_, err := d.e.happen(x, i.execution, h)
@@ -87,11 +88,11 @@ func (d *dispatcher) work() {
 }
 
 // invoke calls the Invoker; one that panics is an error of the function.
-func (d *dispatcher) invoke(i invocation) (out []byte, err error) {
+func (d *dispatcher) invoke(ctx context.Context, function string, payload []byte) (out []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &FunctionError{Message: fmt.Sprintf("panic: %v", p)}
 		}
 	}()
-	return d.e.opt.Invoker.Invoke(d.e.ctx, i.function, i.payload)
+	return d.e.opt.Invoker.Invoke(ctx, function, payload)
 }

@@ -1,6 +1,7 @@
 package states
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,7 @@ type Refusal struct {
 	State string // empty for the top level
 	Field string // as in Parameters.Payload.token.$
 	Why   string
+	Code  string // as ValidateStateMachineDefinition names its kind
 }
 
 // Error reads like "build.asl.json: state AwaitReport: HeartbeatSecond: unknown field".
@@ -43,17 +45,52 @@ func Check(file string, definition []byte) error {
 // load reads a definition. The error joins one *Refusal for each fault.
 func load(file string, raw []byte) (*definition, error) {
 	l := &loader{file: file}
-	v, err := decodeStrict(raw)
-	top, isObject := v.(object)
-	if err == nil && !isObject {
-		err = errors.New("a definition is a JSON object")
-	}
+	top, err := l.object(raw)
 	if err != nil {
-		return nil, &Refusal{File: file, Why: err.Error()}
+		return nil, err
 	}
 	d := l.definition(&node{l: l, o: top, read: map[string]bool{}})
+	if err := l.refused(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// loadState reads one state by itself; where it leads is not looked at.
+func loadState(name string, raw []byte) (*state, error) {
+	l := &loader{file: name}
+	o, err := l.object(raw)
+	if err != nil {
+		return nil, err
+	}
+	s := l.state(&node{l: l, o: o, read: map[string]bool{}})
+	s.name = name
+	return s, l.refused()
+}
+
+// object reads raw, which must be one JSON object without a key that is there twice.
+func (l *loader) object(raw []byte) (object, error) {
+	v, err := decodeStrict(raw)
+	top, isObject := v.(object)
+	code := codeJSON
+	switch twice := duplicate(""); {
+	case len(bytes.TrimSpace(raw)) == 0:
+		code = codeNothing
+	case errors.As(err, &twice) && twice.ofState():
+		code = codeTwice
+	case err == nil && !isObject:
+		code, err = codeSchema, errors.New("a definition is a JSON object")
+	}
+	if err != nil {
+		return nil, &Refusal{File: l.file, Why: err.Error(), Code: code}
+	}
+	return top, nil
+}
+
+// refused joins the refusals, in order; nil when there are none.
+func (l *loader) refused() error {
 	if len(l.refusals) == 0 {
-		return d, nil
+		return nil
 	}
 	slices.SortFunc(l.refusals, func(a, b *Refusal) int {
 		return cmp.Or(cmp.Compare(a.State, b.State), cmp.Compare(a.Field, b.Field))
@@ -62,7 +99,7 @@ func load(file string, raw []byte) (*definition, error) {
 	for i, r := range l.refusals {
 		all[i] = r
 	}
-	return nil, errors.Join(all...)
+	return errors.Join(all...)
 }
 
 // A loader collects what is refused.
@@ -72,7 +109,11 @@ type loader struct {
 }
 
 func (l *loader) refuse(state, field, why string, args ...any) {
-	l.refusals = append(l.refusals, &Refusal{l.file, state, field, fmt.Sprintf(why, args...)})
+	l.refuseAs(codeSchema, state, field, why, args...)
+}
+
+func (l *loader) refuseAs(code, state, field, why string, args ...any) {
+	l.refusals = append(l.refusals, &Refusal{l.file, state, field, fmt.Sprintf(why, args...), code})
 }
 
 func (l *loader) definition(top *node) *definition {
@@ -97,7 +138,7 @@ func (l *loader) definition(top *node) *definition {
 			continue
 		}
 		if longerThan(name, 80) {
-			l.refuse(name, "", "a name has at most 80 characters")
+			l.refuseAs(codeStateName, name, "", "a name has at most 80 characters")
 		}
 		d.states[name] = l.state(&node{l: l, state: name, o: o, read: map[string]bool{}})
 	}
@@ -108,7 +149,7 @@ func (l *loader) definition(top *node) *definition {
 // links refuses ways to nowhere and states no way leads to.
 func (l *loader) links(d *definition) {
 	if d.startAt != "" && d.states[d.startAt] == nil && len(d.states) > 0 {
-		l.refuse("", "StartAt", "there is no state %s", d.startAt)
+		l.refuseAs(codeTarget, "", "StartAt", "there is no state %s", d.startAt)
 		return
 	}
 	reached, queue := map[string]bool{d.startAt: true}, []string{d.startAt}
@@ -119,7 +160,7 @@ func (l *loader) links(d *definition) {
 		}
 		for field, to := range s.targets() {
 			if d.states[to] == nil {
-				l.refuse(s.name, field, "there is no state %s", to)
+				l.refuseAs(codeTarget, s.name, field, "there is no state %s", to)
 			}
 			if !reached[to] {
 				reached[to] = true
@@ -129,7 +170,7 @@ func (l *loader) links(d *definition) {
 	}
 	for name := range d.states {
 		if !reached[name] {
-			l.refuse(name, "", "unreachable: no way leads here from %s", d.startAt)
+			l.refuseAs(codeTarget, name, "", "unreachable: no way leads here from %s", d.startAt)
 		}
 	}
 }
@@ -374,7 +415,7 @@ func (n *node) task(s *state) {
 	s.resource = n.text("Resource", true)
 	s.callback = s.resource == resourceCallback
 	if s.resource != "" && s.resource != resourceInvoke && !s.callback {
-		n.refuse("Resource", "%s is not supported; use %s or %s", s.resource, resourceInvoke, resourceCallback)
+		n.l.refuseAs(codeResource, n.state, "Resource", "%s is not supported; use %s or %s", s.resource, resourceInvoke, resourceCallback)
 	}
 	n.invocation(s)
 	s.selector = n.template("ResultSelector", n.uses("ResultSelector"))

@@ -32,6 +32,9 @@ type turn struct {
 	history  []entry
 	dispatch bool // invoke r.Function with r.Payload
 	changed  bool // the status has changed
+
+	fault *failure // the last error of a state
+	next  string   // where a state that is alone leads
 }
 
 // play applies h to r and runs the machine until it waits or ends. What was due
@@ -81,6 +84,10 @@ func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
 func (t *turn) enter(name string, input json.RawMessage) {
 	s := t.d.states[name]
 	t.rest()
+	if t.d.alone && t.r.State != "" {
+		t.next, t.r.StateInput = name, input
+		return
+	}
 	t.r.State, t.r.StateInput = name, input
 	t.r.Entered = t.env.now
 	t.r.RetryCount, t.r.Retries = 0, make([]int, len(s.retry))
@@ -371,6 +378,7 @@ func (t *turn) failed(f *failure) {
 	if f.name == errorRuntime {
 		f = &failure{f.name, t.inState(f.cause)}
 	}
+	t.fault = f
 	if s.kind == kindTask && (t.retry(s, f) || t.catch(s, f)) {
 		return
 	}

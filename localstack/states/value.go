@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -58,6 +59,17 @@ func decodeStrict(raw []byte) (value, error) {
 	return v, duplicates(d, "")
 }
 
+// A duplicate is a key that is twice in its object, with the way to it.
+type duplicate string
+
+func (d duplicate) Error() string { return string(d) + " is there twice" }
+
+// ofState reports whether it is the name of a state of a definition.
+func (d duplicate) ofState() bool {
+	name, inStates := strings.CutPrefix(string(d), "States.")
+	return inStates && !strings.Contains(name, ".")
+}
+
 // duplicates walks the next value of d and names the first key that is twice
 // in its object.
 func duplicates(d *json.Decoder, path string) error {
@@ -79,7 +91,7 @@ func duplicates(d *json.Decoder, path string) error {
 			}
 			name := key.(string)
 			if at = path + "." + name; seen[name] {
-				return fmt.Errorf("%s is there twice", at[1:])
+				return duplicate(at[1:])
 			}
 			seen[name] = true
 		}
