@@ -125,6 +125,18 @@ func TestPathKeepsASegmentASegment(t *testing.T) {
 	}
 }
 
+func TestTheChallengeIsReadUnderEitherName(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"WWW-Authenticate", "x-amzn-Remapped-WWW-Authenticate"} {
+		s, _ := serve(t, answer(401, `{"detail":"Sign in","code":"unauthorized"}`, name, "Bearer, X-API-Key"))
+		c, _ := newClient(t, Options{BaseURL: s.URL, APIKey: "secret"})
+		var e *Error
+		if err := c.Do(t.Context(), "GET", "/x", nil, nil, nil); !errors.As(err, &e) || e.Challenge != "Bearer, X-API-Key" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestErrorsAreReadBackwards(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

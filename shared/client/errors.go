@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -19,6 +20,7 @@ type Error struct {
 	URL       string
 	Status    int
 	RequestID string // "" when the answer carried none
+	Challenge string // of a 401: the credentials it asks for
 	Body      []byte // as received
 	FromAPI   bool   // the body has the API's shape; else a gateway or proxy answered
 	Problem   *problem.Problem
@@ -62,7 +64,14 @@ func refusal(k call, resp *Response, now func() time.Time) *Error {
 	e.Problem, e.FromAPI = problemOf(resp, &e.RequestID)
 	e.Problem.RetryAfter, _ = retryAfter(resp.Header, now)
 	e.Problem.Allow = resp.Header.Get("Allow")
+	e.Challenge = challenge(resp.Header)
 	return e
+}
+
+// challenge returns WWW-Authenticate, or what it is called after a REST API of
+// API Gateway, which renames it.
+func challenge(h http.Header) string {
+	return cmp.Or(h.Get("WWW-Authenticate"), h.Get("X-Amzn-Remapped-Www-Authenticate"))
 }
 
 // place is the Location of a redirect without its query, which may hold
