@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -120,6 +121,8 @@ func (f *Factory) address(s *settings.Settings) string {
 func (f *Factory) examineFile(s *settings.Settings) finding {
 	info, err := os.Stat(s.Path)
 	switch {
+	case s.Path == "":
+		return good("settings", "there is no home directory; the environment is used")
 	case errors.Is(err, os.ErrNotExist):
 		return good("settings", "there is no %s; the environment is used", s.Path)
 	case err != nil:
@@ -133,7 +136,7 @@ func (f *Factory) examineFile(s *settings.Settings) finding {
 
 func (f *Factory) examineKeyring(s *settings.Settings) finding {
 	if err := s.KeyringError(); err != nil {
-		return doubtful("keyring", err.Error(), "credentials are kept in "+s.Path+", or take them from BLDST_API_KEY")
+		return doubtful("keyring", err.Error(), "credentials are kept in "+cmp.Or(s.Path, "the settings file")+", or take them from BLDST_API_KEY")
 	}
 	return good("keyring", "credentials are kept in it")
 }

@@ -127,11 +127,19 @@ func runRun(ctx context.Context, f *Factory, o runOptions) error {
 
 // contents says what is in a pipeline.
 func (f *Factory) contents(p *pipeline.Pipeline) string {
-	out := fmt.Sprintf("%d states", len(p.States))
+	out := counted(len(p.States), "state")
 	if n := len(p.Targets); n > 0 {
-		out += fmt.Sprintf(" for %d targets", n)
+		out += " for " + counted(n, "target")
 	}
 	return out
+}
+
+// counted says how many of a thing there are: 1 state, 2 states.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // A runTarget is one build of a pipeline.

@@ -63,6 +63,12 @@ func place(name string, err error) error {
 	if field, ok := strings.CutPrefix(e.Text, "unknown field "); ok {
 		e.Text = fmt.Sprintf("unknown field %s; see 'bldst run --schema' for those there are", field)
 	}
+	switch {
+	case strings.HasPrefix(e.Text, "found character '\t'"):
+		e.Text = "a tab cannot indent YAML; use spaces"
+	case strings.HasPrefix(e.Text, "mapping value is not allowed"):
+		e.Text += "; a text with ': ' in it needs quotes, or 'run: |' and the text on lines of its own"
+	}
 	return e
 }
 

@@ -102,6 +102,8 @@ func TestMistakesSayWhereAndWhatWasExpected(t *testing.T) {
 		unseen     bool // the schema cannot see it
 	}{
 		"no YAML":                      {"version: 1\nstates: [", "p.yaml:2:9: ", true},
+		"a tab":                        {"version: 1\nstates:\n\t- code: 1\n", "p.yaml:3:1: a tab cannot indent YAML; use spaces", true},
+		"a colon in a text":            {"version: 1\nstates:\n  - code: 1\n    run: echo a: b\n", "needs quotes, or 'run: |'", true},
 		"an empty file":                {"", "p.yaml:1:1: the file is empty; 'bldst init' writes one", true},
 		"a field that is none":         {"version: 1\nstates:\n  - code: 10\n    rum: x\n", `p.yaml:4:5: unknown field "rum"; see 'bldst run --schema'`, false},
 		"a field twice":                {"version: 1\nstates:\n  - code: 10\n    run: a\n    run: b\n", `p.yaml:5:5: `, true},

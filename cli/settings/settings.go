@@ -47,7 +47,7 @@ type Options struct {
 // Settings are what was found. Nothing is asked of the keyring before a
 // credential is needed.
 type Settings struct {
-	Path    string
+	Path    string // "" without a home directory
 	Profile string // "" for none
 	Missing bool   // there is no such file
 
@@ -94,6 +94,9 @@ func (s *Settings) find() error {
 		return nil
 	}
 	home, err := s.o.Home()
+	if err != nil && s.Profile == "" { // a service or a container without HOME: the environment says it all
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("find the settings file (or use --config PATH): %w", err)
 	}
@@ -330,6 +333,9 @@ func Reset(o Options) (path string, err error) {
 	for _, key := range []string{APIKey, Token, login} {
 		_, _ = s.ask(func(k Keyring) (string, error) { return "", k.Delete(s.entry(key)) })
 	}
+	if s.Path == "" {
+		return "", errors.New("there is no home directory, and so no settings file; set HOME, or use --config PATH")
+	}
 	if err := os.Remove(s.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("remove the settings file: %w", err)
 	}
@@ -338,6 +344,9 @@ func Reset(o Options) (path string, err error) {
 
 // save replaces the file at once and readable by its owner only.
 func (s *Settings) save() error {
+	if s.Path == "" {
+		return errors.New("there is no home directory for the settings file; set HOME, or use --config PATH")
+	}
 	path := s.Path
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real

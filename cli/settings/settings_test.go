@@ -111,6 +111,26 @@ func TestTheFileIsReplacedAndPrivate(t *testing.T) {
 	}
 }
 
+func TestWithoutAHomeTheEnvironmentIsEnough(t *testing.T) {
+	t.Parallel()
+	o := options(t, "", nil, map[string]string{"BLDST_API_URL": "http://env", "BLDST_API_KEY": "0123"})
+	o.Home = func() (string, error) { return "", errors.New("$HOME is not defined") }
+	s := open(t, o)
+	if s.URL() != "http://env" || s.APIKey() != "0123" {
+		t.Errorf("found: %s, %s", s.URL(), s.APIKey())
+	}
+	if err := s.Set(APIURL, "http://b"); err == nil || !strings.Contains(err.Error(), "set HOME") {
+		t.Errorf("written without a home: %v", err)
+	}
+	if _, err := Reset(o); err == nil {
+		t.Error("a file that is nowhere was removed")
+	}
+	o.Profile = "prod"
+	if _, err := Open(o); err == nil {
+		t.Error("a profile was named, and the environment was used in its place")
+	}
+}
+
 func TestALinkedFileStaysALink(t *testing.T) {
 	t.Parallel()
 	o := options(t, "api_url: http://a\n", nil, nil)

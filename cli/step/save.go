@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"bldst/shared/client"
 	"bldst/shared/failure"
@@ -35,6 +36,8 @@ func ParseSave(text string) (Save, error) {
 	switch {
 	case !ok, name == "", value == "", isRef && ref == "", isFile && file == "":
 		return Save{}, fmt.Errorf("%q must be NAME=PATH, NAME=ref:ADDRESS or NAME=ref:@FILE", text)
+	case strings.ContainsFunc(name, unicode.IsControl): // the API would refuse it, when the command has run for hours
+		return Save{}, fmt.Errorf("the name %q must not hold control characters", name)
 	case isFile:
 		return Save{Name: name, File: file}, nil
 	case isRef:
