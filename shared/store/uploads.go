@@ -142,5 +142,8 @@ func (s *Store) RemoveUpload(ctx context.Context, ref, id string) error {
 	if err != nil {
 		return err
 	}
+	if err := b.Fence(auth.RequestOf(ctx).Claim, s.now()); err != nil {
+		return err
+	}
 	return s.write(ctx, table.DeleteOp(buildSub(b.ID, uploadPrefix+u.ID), table.IfRev(u.Rev)))
 }
