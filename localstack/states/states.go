@@ -26,8 +26,9 @@
 //     as the language defines it; AWS writes States.Runtime.
 //   - The result of lambda:invoke has ExecutedVersion, Payload and StatusCode,
 //     without the HTTP headers.
-//   - TestState does not wait in a Wait state, and knows inspectionLevel INFO
-//     only; mock, context, variables and stateConfiguration are refused.
+//   - TestState does not wait in a Wait state, does not hold a mock against the
+//     model of the API, and knows inspectionLevel INFO only; context, variables
+//     and stateConfiguration are refused.
 //   - ValidateStateMachineDefinition tells what the loader refuses, all of it
 //     as errors; it has no warnings.
 //   - Names of executions and histories are kept for ever, not for 90 days.

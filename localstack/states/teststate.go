@@ -18,10 +18,10 @@ type testIn struct {
 	StateName       string  `json:"stateName"`
 	Input           *string `json:"input"`
 	InspectionLevel string  `json:"inspectionLevel"`
+	Mock            *mocked `json:"mock"`
 
 	// Not supported.
 	Context            json.RawMessage `json:"context"`
-	Mock               json.RawMessage `json:"mock"`
 	StateConfiguration json.RawMessage `json:"stateConfiguration"`
 	Variables          json.RawMessage `json:"variables"`
 }
@@ -37,13 +37,13 @@ func (in testIn) check() error {
 		return problem("ValidationException", "inspectionLevel %s is not supported here; only INFO is", in.InspectionLevel)
 	}
 	for member, given := range map[string]json.RawMessage{
-		"context": in.Context, "mock": in.Mock, "stateConfiguration": in.StateConfiguration, "variables": in.Variables,
+		"context": in.Context, "stateConfiguration": in.StateConfiguration, "variables": in.Variables,
 	} {
 		if given != nil {
 			return problem("ValidationException", "%s is not supported here; leave it out", member)
 		}
 	}
-	return nil
+	return in.Mock.check()
 }
 
 // load reads the state under test into a definition of its own.
@@ -65,13 +65,57 @@ func (in testIn) load() (*definition, error) {
 	if s == nil {
 		return nil, problem("ValidationException", "stateName: there is no state %s in the definition", name)
 	}
-	if s.callback {
-		return nil, problem("ValidationException", ".waitForTaskToken can be tested with a mock only, which is not supported here")
+	switch {
+	case s.callback && in.Mock == nil:
+		return nil, problem("ValidationException", "A .waitForTaskToken task can be tested with a mock only")
+	case s.kind != kindTask && in.Mock != nil:
+		return nil, problem("ValidationException", "A mock can be specified for a Task state only, this one is a %s", s.kind)
 	}
 	return &definition{startAt: name, alone: true, states: map[string]*state{name: s}}, nil
 }
 
-// testState runs one state and stores nothing. A Task invokes its function; a
+// A mocked is what a Task under test gives in place of its function: a result
+// or an error.
+type mocked struct {
+	Result              *string `json:"result"`
+	FieldValidationMode string  `json:"fieldValidationMode"`
+	ErrorOutput         *struct {
+		Error string `json:"error"`
+		Cause string `json:"cause"`
+	} `json:"errorOutput"`
+}
+
+func (m *mocked) check() error {
+	switch {
+	case m == nil:
+		return nil
+	case (m.Result == nil) == (m.ErrorOutput == nil):
+		return problem("ValidationException", "A mock has either result or errorOutput")
+	case m.ErrorOutput != nil:
+		return checkError(m.ErrorOutput.Error, m.ErrorOutput.Cause)
+	case len(*m.Result) > maxPayload:
+		return tooLong("mock.result", maxPayload)
+	}
+	if _, err := decode([]byte(*m.Result)); err != nil {
+		return problem("ValidationException", "mock.result is not a JSON document: %v", err)
+	}
+	return oneOf("mock.fieldValidationMode", m.FieldValidationMode, "STRICT", "PRESENT", "NONE")
+}
+
+func (m *mocked) happen(t *turn) error {
+	if m.ErrorOutput != nil {
+		t.taskFailed(&failure{m.ErrorOutput.Error, m.ErrorOutput.Cause})
+		return nil
+	}
+	result, err := decode([]byte(*m.Result))
+	if err == nil {
+		t.taskSucceeded(result, []byte(*m.Result))
+	}
+	return err
+}
+
+// testState runs one state and stores nothing. A Task invokes its function,
+// unless there is a mock, whose result is not held against the API's model; a
 // Wait of up to 5 minutes is over at once, a longer one is States.Timeout.
 func (e *Engine) testState(in testIn) (object, error) {
 	if e.closed() {
@@ -93,7 +137,7 @@ func (e *Engine) testState(in testIn) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if next, until := e.afterStart(t); next != nil {
+	if next, until := e.afterStart(t, in.Mock); next != nil {
 		env.now = until
 		if t, err = play(d, t.r, next, env); err != nil {
 			return nil, err
@@ -104,9 +148,12 @@ func (e *Engine) testState(in testIn) (object, error) {
 
 // afterStart returns what ends the state under test, and when; nil when it has
 // ended.
-func (e *Engine) afterStart(t *turn) (happening, time.Time) {
+func (e *Engine) afterStart(t *turn, mock *mocked) (happening, time.Time) {
 	switch t.r.Phase {
-	case phaseInvoke:
+	case phaseInvoke, phaseDispatch:
+		if mock != nil {
+			return mock, t.env.now
+		}
 		h := e.invokeTested(t)
 		return h, e.opt.Clock.Now()
 	case phaseWait:

@@ -130,10 +130,41 @@ func TestAStateOfAMachineIsTestedByItsName(t *testing.T) {
 	equal(t, "no such state", "ValidationException", code(err))
 }
 
+const awaitState = `{"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
+	"Parameters": {"FunctionName": "f", "Payload": {"t.$": "$$.Task.Token"}}, "HeartbeatSeconds": 60, "ResultPath": "$.report", "Next": "N",
+	"Retry": [{"ErrorEquals": ["Again"]}], "Catch": [{"ErrorEquals": ["States.HeartbeatTimeout"], "ResultPath": "$.error", "Next": "Lost"}]}`
+
+func TestATaskIsTestedWithAMock(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t, nil)
+	failing := func(name string) *types.MockInput {
+		return &types.MockInput{ErrorOutput: &types.MockErrorOutput{Error: &name, Cause: aws.String("c")}}
+	}
+	for _, c := range []struct {
+		mock *types.MockInput
+		want string
+	}{
+		{&types.MockInput{Result: aws.String(`{"exit": 0}`)}, `SUCCEEDED N {"id":1,"report":{"exit":0}}`},
+		{failing("States.HeartbeatTimeout"), `CAUGHT_ERROR Lost {"error":{"Cause":"c","Error":"States.HeartbeatTimeout"},"id":1} States.HeartbeatTimeout`},
+		{failing("Again"), `RETRIABLE   Again`},
+		{failing("Other"), `FAILED   Other`},
+	} {
+		out, err := h.client.TestState(t.Context(), &sfn.TestStateInput{Definition: aws.String(awaitState), Input: aws.String(`{"id": 1}`), Mock: c.mock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := fmt.Sprintf("%s %s %s", out.Status, aws.ToString(out.NextState), aws.ToString(out.Output))
+		if out.Error != nil {
+			got += " " + *out.Error
+		}
+		equal(t, c.want, c.want, got)
+	}
+}
+
 func TestWhatCannotBeTestedIsRefused(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t, nil)
-	pass := aws.String(`{"Type": "Pass", "End": true}`)
+	pass, await := aws.String(`{"Type": "Pass", "End": true}`), aws.String(awaitState)
 	for _, c := range []struct {
 		in   sfn.TestStateInput
 		want string
@@ -145,8 +176,10 @@ func TestWhatCannotBeTestedIsRefused(t *testing.T) {
 		{sfn.TestStateInput{Definition: pass, InspectionLevel: types.InspectionLevelDebug}, "ValidationException"},
 		{sfn.TestStateInput{Definition: pass, InspectionLevel: "ALL"}, "ValidationException"},
 		{sfn.TestStateInput{Definition: pass, Variables: aws.String(`{}`)}, "ValidationException"},
+		{sfn.TestStateInput{Definition: await, Mock: &types.MockInput{}}, "ValidationException"},
+		{sfn.TestStateInput{Definition: await, Mock: &types.MockInput{Result: aws.String(`{`)}}, "ValidationException"},
 		{sfn.TestStateInput{Definition: pass, Mock: &types.MockInput{Result: aws.String(`{}`)}}, "ValidationException"},
-		{sfn.TestStateInput{Definition: aws.String(`{"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken", "Parameters": {"FunctionName": "f", "Payload": {"t.$": "$$.Task.Token"}}, "End": true}`)}, "ValidationException"},
+		{sfn.TestStateInput{Definition: await}, "ValidationException"},
 	} {
 		_, err := h.client.TestState(t.Context(), &c.in)
 		equal(t, aws.ToString(c.in.Definition), c.want, code(err))
