@@ -94,13 +94,12 @@ func (p *planner) chooseStep() {
 func (p *planner) beginAnew() {
 	for _, a := range p.Artifacts {
 		if p.restorable(a, p.out.From) && !p.overtaken(a) {
-			for _, code := range slices.Sorted(maps.Keys(p.Build.Marks)) {
-				if code < p.out.From {
-					p.out.From = code
-					p.out.Why = fmt.Sprintf("Checkpoint '%s' of state %d cannot be restored any more, and there is none before it.", a.Name, a.StateCode)
-				}
-				return
+			codes := slices.Sorted(maps.Keys(p.Build.Marks))
+			if len(codes) > 0 && codes[0] < p.out.From {
+				p.out.From = codes[0]
+				p.out.Why = fmt.Sprintf("Checkpoint '%s' of state %d cannot be restored any more, and there is none before it.", a.Name, a.StateCode)
 			}
+			return
 		}
 	}
 }

@@ -17,6 +17,7 @@ var Variables = []Variable{
 	{Machine, "", "stack", "the state machine that drives builds"},
 	{"EVENT_BUS_NAME", "", "stack", "the bus of the domain events"},
 	{SigningSecret, "", "stack", "the secret with the keys that sign sessions"},
+	{Bucket, "", "stack", "the bucket of the files of artifacts"},
 	{"STAGE", "stage", "stack", "the name of the stage"},
 	{"LOG_LEVEL", "log-level", "stack", "debug, info, warning or error"},
 	{"ALLOWED_ORIGINS", "origins", "stack", "the pages that browsers may call from"},
