@@ -40,6 +40,13 @@ const (
 	StatesChange = "Step Functions Execution Status Change"
 )
 
+// What EC2 Image Builder says when an image gets another status. Source: EC2
+// Image Builder User Guide, "EventBridge integration"; delivery is best effort.
+const (
+	ImageBuilderSource = "aws.imagebuilder"
+	ImageBuilderChange = "EC2 Image Builder Image State Change"
+)
+
 // What a scheduled rule sends.
 const (
 	ScheduleSource = "aws.events"
@@ -58,6 +65,8 @@ var Rules = []Rule{
 	{Name: "bldst-reconcile", About: "Repair the build whose execution has ended before it did.", Target: "reconcile",
 		Pattern: &Pattern{Source: []string{StatesSource}, DetailType: []string{StatesChange},
 			Detail: map[string][]string{"status": {"FAILED", "TIMED_OUT", "ABORTED"}, "stateMachineArn": {Machine}}}},
+	{Name: "bldst-image-builder", About: "Fail the build whose image EC2 Image Builder could not make.", Target: "reconcile",
+		Pattern: &Pattern{Source: []string{ImageBuilderSource}, DetailType: []string{ImageBuilderChange}}},
 	{Name: "bldst-sweep", About: "Find the builds whose time is over without anybody having noticed.", Target: "sweep",
 		Schedule: "rate(1 minute)"},
 }

@@ -156,3 +156,28 @@ func TestSchedules(t *testing.T) {
 		}
 	}
 }
+
+func TestTheRuleOfImageBuilderMatchesItsEvent(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("samples/bus/image-failed.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e struct {
+		Source string
+		Type   string `json:"detail-type"`
+		Detail json.RawMessage
+	}
+	if err := json.Unmarshal(b, &e); err != nil {
+		t.Fatal(err)
+	}
+	var to []string
+	for _, r := range events.Rules {
+		if r.Pattern != nil && r.Pattern.Matches(e.Source, e.Type, e.Detail) {
+			to = append(to, r.Target)
+		}
+	}
+	if !slices.Equal(to, []string{"reconcile"}) {
+		t.Errorf("the event goes to %v", to)
+	}
+}

@@ -135,6 +135,10 @@ func (st *stack) references(env map[string]*string) {
 	if st.Webhook != "" {
 		env["WEBHOOK_SECRET"] = &st.Webhook
 	}
+	env["WEBHOOK_ACCOUNTS"] = st.Account()
+	if st.Accounts != "" {
+		env["WEBHOOK_ACCOUNTS"] = &st.Accounts
+	}
 	for _, c := range st.CI {
 		name, ref, _ := strings.Cut(c, "=")
 		env[secret.EnvPrefix+name] = &ref

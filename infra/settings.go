@@ -42,6 +42,7 @@ type Settings struct {
 	Domain     string   // domain: a name of your own for the API, with certificate
 	Cert       string   // certificate: the ARN of its certificate
 	Webhook    string   // webhook-secret: references to the secrets that sign webhooks, separated by commas
+	Accounts   string   // webhook-accounts: the AWS accounts whose topics may report builds, separated by commas; default the stack's
 	CI         []string // ci-credentials: NAME=REFERENCE, separated by commas; projects name them env:BLDST_CI_NAME
 	Outbound   string   // outbound: networks that functions may call beside public ones, such as 10.20.0.0/16
 	Adopted    string   // table: the name of a table to use in place of the stack's own
@@ -52,6 +53,8 @@ type Settings struct {
 }
 
 var ciName = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,50}$`)
+
+var accounts = regexp.MustCompile(`^\d{12}(,\d{12})*$`)
 
 var stageName = regexp.MustCompile(`^[a-z][a-z0-9]{1,14}$`)
 
@@ -68,6 +71,7 @@ func settingsOf(scope constructs.Construct) (*Settings, error) {
 		Domain: c.text("domain", ""), Cert: c.text("certificate", ""), APILogRole: c.text("api-log-role", "true") == "true",
 	}
 	st.Webhook, st.Outbound, st.CI = c.text("webhook-secret", ""), c.text("outbound", ""), c.list("ci-credentials")
+	st.Accounts = c.text("webhook-accounts", "")
 	st.Adopted, st.Stream, st.Detailed = c.text("table", ""), c.text("table-stream", ""), c.flag("detailed-metrics")
 	st.Origins = c.text("origins", map[bool]string{true: "", false: "*"}[st.production()])
 	st.Tags = c.list("tags")
@@ -114,6 +118,9 @@ func (st *Settings) checkOutside() error {
 		if st.Webhook != "" && secret.Check(ref) != nil {
 			return fmt.Errorf("webhook-secret must be references such as ssm:/bldst/webhook, not a secret itself: a template shows it")
 		}
+	}
+	if st.Accounts != "" && !accounts.MatchString(st.Accounts) {
+		return fmt.Errorf("webhook-accounts must be the numbers of AWS accounts, 12 digits each, separated by commas, not %q", st.Accounts)
 	}
 	for _, c := range st.CI {
 		if name, ref, ok := strings.Cut(c, "="); !ok || !ciName.MatchString(name) || secret.Check(ref) != nil {

@@ -21,7 +21,7 @@ import (
 )
 
 // outside are all settings that lead outside.
-var outside = map[string]any{"stage": "prod", "webhook-secret": "ssm:/bldst/webhook,secretsmanager:bldst/webhook-old", "outbound": "10.20.0.0/16",
+var outside = map[string]any{"stage": "prod", "webhook-secret": "ssm:/bldst/webhook,secretsmanager:bldst/webhook-old", "outbound": "10.20.0.0/16", "webhook-accounts": "111122223333,444455556666",
 	"ci-credentials": "JENKINS=ssm:/bldst/ci/jenkins,GITHUB=secretsmanager:bldst/ci/github"}
 
 const adoptedStream = "arn:aws:dynamodb:us-east-1:111122223333:table/restored/stream/2026-11-24T08:00:00.000"

@@ -76,7 +76,7 @@ func (o *RunOptions) stack() (Options, error) {
 	if _, set := o.Env("ALLOWED_ORIGINS"); !set {
 		c.Origins = nil // those of this machine
 	}
-	so := Options{Port: o.Port, Data: o.Data, Hosts: o.Hosts, Origins: c.Origins, Access: lines, Webhooks: c.Webhooks, CI: config.CI(o.Env),
+	so := Options{Port: o.Port, Data: o.Data, Hosts: o.Hosts, Origins: c.Origins, Access: lines, Webhooks: c.Webhooks, Accounts: c.Accounts, CI: config.CI(o.Env),
 		Log: slog.New(slog.NewJSONHandler(o.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))}
 	if len(c.Signer.Keys) > 0 {
 		so.Signer = &c.Signer

@@ -69,8 +69,12 @@ type Options struct {
 	Meter *meter.Meter
 
 	Webhooks []string                         // secrets that sign what CI systems send; none: nothing is accepted
+	Accounts []string                         // of AWS whose topics of SNS may report builds; none: nothing is accepted
 	CI       func(name string) (string, bool) // the variables with credentials of CI systems, see config.CI
 	NewID    id.Source                        // default: id.New
+
+	// SNS gets what Amazon SNS refers to; default: by https.
+	SNS func(ctx context.Context, address string) ([]byte, error)
 }
 
 // A Stack is the running system.
@@ -197,7 +201,7 @@ func (s *Stack) guarded(h http.Handler) http.Handler {
 func (s *Stack) ports(function string) wire.Ports {
 	p := wire.Ports{Table: s.o.Meter.Table(s.Table), Signer: s.o.Signer, Log: s.o.Log, Now: s.o.Clock.Now, NewID: s.o.NewID, Origins: s.o.Origins,
 		Development: true, Writable: s.writable, Behind: s.behind, SignInPause: signInPause,
-		Outbound: outbound.Allow{Loopback: true, Plain: true}, Webhooks: s.o.Webhooks, CI: s.o.CI, Bucket: s.objects}
+		Outbound: outbound.Allow{Loopback: true, Plain: true}, Webhooks: s.o.Webhooks, Accounts: s.o.Accounts, SNS: s.o.SNS, CI: s.o.CI, Bucket: s.objects}
 	if s.o.Guard != nil {
 		p.Table = s.o.Guard(function, p.Table)
 	}

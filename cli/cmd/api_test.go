@@ -29,6 +29,7 @@ var withoutCommand = map[string]string{
 	"POST /webhooks/build-failure":                      "called by a CI with a signature, not by people",
 	"POST /webhooks/github":                             "called by GitHub",
 	"POST /webhooks/gitlab":                             "called by GitLab",
+	"POST /webhooks/sns":                                "called by Amazon SNS",
 	"GET /projects/{project}/state-codes":               "the same as /state-codes",
 	"POST /projects/{project}/state-codes":              "the same as /state-codes",
 	"GET /projects/{project}/state-codes/{id}":          "the same as /state-codes/{id}",

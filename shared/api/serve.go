@@ -193,6 +193,9 @@ func (st *state) prepare(r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if kind == "text/plain" && r.Header.Get("X-Amz-Sns-Message-Type") != "" {
+		kind = "application/json" // Amazon SNS sends JSON under this type
+	}
 	body, err = st.asJSON(kind, params, body)
 	if err != nil {
 		return err

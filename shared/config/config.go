@@ -44,6 +44,7 @@ type Config struct {
 	Signer    auth.Signer       // JWT_KEYS="kid:secret,kid:secret", the first signs; else JWT_SECRET_KEY; else the secret JWT_SECRET_ARN
 	Outbound  outbound.Allow    // OUTBOUND_ALLOW: "loopback, http, 10.20.0.0/16"; default: https to public addresses only
 	Webhooks  []string          // WEBHOOK_SECRET: a secret or a reference to one, two separated by a comma while one is replaced
+	Accounts  []string          // WEBHOOK_ACCOUNTS: the AWS accounts whose topics are believed, separated by commas; default none
 	Origins   []string          // ALLOWED_ORIGINS, separated by commas; default "*", set but empty is none
 	LogLevel  slog.Level        // LOG_LEVEL: debug, info, warning or error; default info
 }

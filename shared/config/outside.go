@@ -16,7 +16,7 @@ func (c *Config) outside(e env) error {
 	if c.Outbound, err = outbound.ParseAllow(e.first("OUTBOUND_ALLOW")); err != nil {
 		return fmt.Errorf("OUTBOUND_ALLOW: %w", err)
 	}
-	c.Webhooks = list(e.first("WEBHOOK_SECRET"))
+	c.Webhooks, c.Accounts = list(e.first("WEBHOOK_SECRET")), list(e.first("WEBHOOK_ACCOUNTS"))
 	return nil
 }
 

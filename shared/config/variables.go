@@ -23,6 +23,7 @@ var Variables = []Variable{
 	{"ALLOWED_ORIGINS", "origins", "stack", "the pages that browsers may call from"},
 	{"OUTBOUND_ALLOW", "outbound", "", "private networks and plain http that notifications and starts of CI jobs may use"},
 	{"WEBHOOK_SECRET", "webhook-secret", "", "references to the secrets that sign what comes in from CI"},
+	{"WEBHOOK_ACCOUNTS", "webhook-accounts", "", "the AWS accounts whose SNS topics may report builds; default that of the stack"},
 	{ciPrefix + "*", "ci-credentials", "", "references to the credentials of CI systems that projects may name as env:" + ciPrefix + "NAME"},
 	{Region, "", "AWS", "the region"},
 	{"AWS_DEFAULT_REGION", "", "AWS", "the region, by its older name"},

@@ -39,6 +39,7 @@ type outside struct {
 	api        *api.API
 	notifier   *notify.Notifier
 	dispatcher *dispatch.Dispatcher
+	topics     webhook.Topics
 	secrets    map[string]string
 	seen       string // how far the feed was read
 }
@@ -68,7 +69,7 @@ func newOutside(t testing.TB) *outside {
 	(&dispatch.Service{Store: o.store, Allow: local}).Mount(o.api)
 	(&notify.Service{Store: o.store, Allow: local, Notifier: o.notifier, Secret: notify.NewSecret}).Mount(o.api)
 	secrets := func(context.Context) ([]string, error) { return []string{"old", "shared"}, nil }
-	(&webhook.Service{Store: o.store, Jobs: o.store, Secrets: secrets, Now: o.clock}).Mount(o.api)
+	(&webhook.Service{Store: o.store, Jobs: o.store, Topics: &o.topics, Secrets: secrets, Now: o.clock}).Mount(o.api)
 	(&metrics.Service{Store: o.store, Now: o.clock}).Mount(o.api)
 	o.call("POST /projects write", `{"name":"images"}`).want(201)
 	return o

@@ -32,7 +32,7 @@ GET /breakers read|GET /breakers/{id} read|POST /breakers/{id}/close write
 GET /metrics/resumes/stats read|GET /metrics/resumes/time-saved read|GET /metrics/artifacts/storage-usage read|GET /metrics/builds/resume-success-rate read
 POST /builds/{id}/uploads write|GET /builds/{id}/uploads read|GET /builds/{id}/uploads/{id} read|DELETE /builds/{id}/uploads/{id} write
 POST /builds/{id}/uploads/{id}/parts write|GET /builds/{id}/uploads/{id}/parts read|POST /builds/{id}/uploads/{id}/complete write|GET /builds/{id}/downloads/{id} read
-POST /webhooks/build-failure -|POST /webhooks/github -|POST /webhooks/gitlab -
+POST /webhooks/build-failure -|POST /webhooks/github -|POST /webhooks/gitlab -|POST /webhooks/sns -
 `
 
 // The credentials, and what an endpoint of each scope says to them: the status,
@@ -54,6 +54,7 @@ var exceptions = map[string]map[string]int{
 	"POST /auth/idm":               {"*": 401},
 	"POST /webhooks/github":        {"*": 401},
 	"POST /webhooks/gitlab":        {"*": 401},
+	"POST /webhooks/sns":           {"*": 401},
 	"POST /webhooks/build-failure": {"*": 401},                                      // the signature is missing
 	"GET /users/{}/profile":        {"read": 403, "write": 403, "bound write": 403}, // somebody else's
 	"GET /users/{}/tokens":         {"read": 403, "write": 403, "bound write": 403},

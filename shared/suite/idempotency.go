@@ -97,6 +97,7 @@ var notOnce = map[string]bool{
 	"POST /webhooks/build-failure": true, // a signature is good once
 	"POST /webhooks/github":        true, // signed by others
 	"POST /webhooks/gitlab":        true,
+	"POST /webhooks/sns":           true,
 	"POST /breakers/{}/close":      true, // a breaker
 	"POST /deliveries/{}/replay":   true, // a delivery
 }

@@ -36,8 +36,8 @@ type Place struct{ URL, Platform, ID string }
 // Told is what became of a notice for one build.
 type Told struct {
 	BuildID string          `json:"build_id"`
-	JobID   string          `json:"job_id"`
-	Job     build.JobStatus `json:"job_status"`
+	JobID   string          `json:"job_id,omitempty"`
+	Job     build.JobStatus `json:"job_status,omitempty"`
 	Status  build.Status    `json:"status" doc:"Of the build."`
 	Failed  bool            `json:"failed" doc:"This notice failed the build."`
 	Known   bool            `json:"known" doc:"It was told before; this changed nothing."`
@@ -150,8 +150,9 @@ func (p Place) At() string {
 // family returns the CI a platform is, however it is written.
 func family(platform string) string {
 	platform = strings.ToLower(platform)
-	for _, f := range []string{"github", "gitlab"} {
-		if strings.Contains(platform, f) {
+	joined := strings.NewReplacer("-", "", "_", "", " ", "").Replace(platform)
+	for _, f := range []string{"github", "gitlab", "imagebuilder", "codebuild"} {
+		if strings.Contains(joined, f) {
 			return f
 		}
 	}

@@ -16,6 +16,7 @@ import (
 type Service struct {
 	Store   Store
 	Jobs    Jobs
+	Topics  *Topics                                 // of SNS
 	Secrets func(context.Context) ([]string, error) // that sign; without any every webhook is refused
 	Now     func() time.Time
 }
@@ -37,6 +38,10 @@ func (s *Service) Mount(a *api.API) {
 		Problems: []problem.Kind{problem.Unauthorized, problem.NotFound, problem.Refused, problem.StaleAttempt}, Request: exampleIn, Answer: exampleOut}, s.failed)
 	api.Handle(a, notice("webhook-github", "/webhooks/github", "GitHub", exampleGitHub), s.github)
 	api.Handle(a, notice("webhook-gitlab", "/webhooks/gitlab", "GitLab", exampleGitLab), s.gitlab)
+	sns := notice("webhook-sns", "/webhooks/sns", "AWS", exampleSNS)
+	sns.Summary, sns.Description = "What a topic of SNS says of builds", snsDoc
+	sns.Problems = []problem.Kind{problem.Unauthorized, problem.NotFound, problem.Refused, problem.StaleAttempt}
+	api.Handle(a, sns, s.sns)
 }
 
 // A NoticeAnswer says what became of a notice.
@@ -121,6 +126,62 @@ func (s *Service) tell(ctx context.Context, n Notice, about bool, err error) (*n
 	return &noticeOut{out}, nil
 }
 
+const snsDoc = "A message that Amazon SNS signed, of a topic whose name begins with " + TopicPrefix + " in an account that WEBHOOK_ACCOUNTS names; a subscription is confirmed. " +
+	"It holds a failure as POST /webhooks/build-failure takes it, an event of EC2 Image Builder or CodeBuild (the job is found by its record), or an alarm of CloudWatch with the dimension build_id. It may be sent again."
+
+var exampleSNS = map[string]any{"Type": "Notification", "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324", "TopicArn": "arn:aws:sns:eu-west-1:123456789012:bldst-builds",
+	"Message":   `{"event":"build.failed","build_id":"0193b5a0-7c1e-7a52-9d5c-3f2f6a1b2c3d","failure_reason":"ansible: exit status 2"}`,
+	"Timestamp": "2026-01-02T03:04:05.000Z", "SignatureVersion": "2", "Signature": "EXAMPLE", "SigningCertURL": "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123.pem"}
+
+type snsIn struct {
+	RawBody []byte `contentType:"text/plain"`
+}
+
+// sns believes nothing of a message before its signature.
+func (s *Service) sns(ctx context.Context, in *snsIn) (*noticeOut, error) {
+	e, err := s.Topics.open(ctx, in.RawBody, s.Now())
+	switch {
+	case err != nil:
+		return nil, err
+	case e.Type == subscribed:
+		return &noticeOut{NoticeAnswer{Jobs: []Told{}, Reason: "The subscription is confirmed."}}, s.Topics.confirm(ctx, e)
+	case e.Type == unsubscribed:
+		return s.tell(ctx, Notice{}, false, nil)
+	}
+	c, err := contentOf([]byte(e.Message))
+	if err != nil || c.failure == nil {
+		n, about := Notice{}, c.notice != nil
+		if about {
+			n = *c.notice
+		}
+		return s.tell(ctx, n, about, err)
+	}
+	for _, w := range c.warn {
+		api.Warn(ctx, w)
+	}
+	identity := c.failure.identity([]byte(e.Message))
+	if identity == "" {
+		identity = e.identity()
+	}
+	b, entry, err := s.record(ctx, *c.failure, "sns", e.identity(), identity)
+	if err != nil {
+		return nil, err
+	}
+	known := entry.Seq == 0
+	return &noticeOut{NoticeAnswer{Jobs: []Told{{BuildID: b.ID, Status: b.Status, Failed: !known, Known: known}}}}, nil
+}
+
+// record fails the build of f, once.
+func (s *Service) record(ctx context.Context, f Failure, by, signature, identity string) (*build.Build, build.Entry, error) {
+	ctx = auth.WithRequest(ctx, &auth.Request{ID: auth.RequestOf(ctx).ID, Caller: &auth.Caller{Username: by, Credential: "webhook"}})
+	return s.Store.ChangeSigned(ctx, f.BuildID, signature, identity, func(b *build.Build, rules build.Rules, now time.Time) (build.Entry, error) {
+		if err := b.Fence(f.claim(), now); err != nil {
+			return build.Entry{}, err
+		}
+		return b.Fail(f.failure(), rules, now)
+	})
+}
+
 type failedIn struct {
 	Signature string `header:"Bldst-Signature" maxLength:"1000"`
 	RawBody   []byte `contentType:"application/json"`
@@ -151,13 +212,7 @@ func (s *Service) failed(ctx context.Context, in *failedIn) (*api.Object[Webhook
 	if err != nil {
 		return nil, err
 	}
-	ctx = auth.WithRequest(ctx, &auth.Request{ID: auth.RequestOf(ctx).ID, Caller: &auth.Caller{Username: "webhook", Credential: "webhook"}})
-	b, entry, err := s.Store.ChangeSigned(ctx, f.BuildID, signature, f.identity(in.RawBody), func(b *build.Build, rules build.Rules, now time.Time) (build.Entry, error) {
-		if err := b.Fence(f.claim(), now); err != nil {
-			return build.Entry{}, err
-		}
-		return b.Fail(f.failure(), rules, now)
-	})
+	b, entry, err := s.record(ctx, f, "webhook", signature, f.identity(in.RawBody))
 	if err != nil {
 		return nil, err
 	}

@@ -82,7 +82,16 @@ func Webhooks(p Ports, parameters secret.Parameters) http.Handler {
 func webhooks(a *api.API, p Ports) { p.webhooks(a, nil) }
 
 func (p Ports) webhooks(a *api.API, parameters secret.Parameters) {
-	(&webhook.Service{Store: p.store(), Jobs: p.store(), Secrets: p.signers(parameters), Now: p.Now}).Mount(a)
+	(&webhook.Service{Store: p.store(), Jobs: p.store(), Topics: p.topics(), Secrets: p.signers(parameters), Now: p.Now}).Mount(a)
+}
+
+// topics returns whose messages of SNS are believed.
+func (p Ports) topics() *webhook.Topics {
+	get := p.SNS
+	if get == nil {
+		get = webhook.Through(outbound.New(outbound.Options{Allow: p.Outbound}))
+	}
+	return &webhook.Topics{Accounts: p.Accounts, Get: get}
 }
 
 // signers returns the secrets that sign webhooks. Those that are references are

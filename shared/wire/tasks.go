@@ -10,6 +10,7 @@ import (
 	"bldst/shared/drive"
 	"bldst/shared/emf"
 	"bldst/shared/metrics"
+	"bldst/shared/webhook"
 )
 
 // The functions that drive builds: the tasks of the state machine, and what
@@ -71,9 +72,15 @@ func (p Ports) gauge(ctx context.Context) {
 	p.Metrics.Put(p.Now(), map[string]float64{emf.MinutesSaved: float64(totals[metrics.SavedSecs]) / 60})
 }
 
-// Reconcile repairs builds whose execution has died.
+// Reconcile repairs builds whose execution has died, and fails those whose
+// image EC2 Image Builder could not make.
 func Reconcile(p Ports, w drive.Workflow) lambda.Handler {
 	p = p.withDefaults()
 	r := &drive.Reconcile{Store: p.store(), Machine: w, Log: p.Log}
-	return invoke(func(ctx context.Context, e events.EventBridgeEvent) (any, error) { return nil, r.Handle(ctx, e) })
+	return invoke(func(ctx context.Context, e events.EventBridgeEvent) (any, error) {
+		if e.Source == webhook.ImageBuilderSource {
+			return nil, webhook.Take(ctx, p.store(), webhook.BusEvent{Source: e.Source, Type: e.DetailType, Resources: e.Resources, Detail: e.Detail})
+		}
+		return nil, r.Handle(ctx, e)
+	})
 }

@@ -42,8 +42,11 @@ type Ports struct {
 
 	Outbound outbound.Allow                   // what may be reached beside https at public addresses
 	Webhooks []string                         // secrets that sign what CI systems send, or references to them
+	Accounts []string                         // of AWS whose topics are believed
 	CI       func(name string) (string, bool) // the variables with credentials of CI systems, see config.CI
 	Bucket   build.Bucket                     // for the files of artifacts; nil is none
+
+	SNS func(ctx context.Context, address string) ([]byte, error) // gets what SNS refers to; default: by https
 }
 
 // On returns the ports of a function with configuration c on t: the real clock
@@ -51,7 +54,7 @@ type Ports struct {
 func On(c *config.Config, t table.Table) Ports {
 	return Ports{Table: t, Signer: &c.Signer, Origins: c.Origins, Development: c.Stage == config.Development,
 		Metrics:  emf.New(os.Stdout, c.Stage),
-		Outbound: c.Outbound, Webhooks: c.Webhooks, CI: config.CI(os.LookupEnv),
+		Outbound: c.Outbound, Webhooks: c.Webhooks, Accounts: c.Accounts, CI: config.CI(os.LookupEnv),
 		Log: slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))}
 }
 
