@@ -134,7 +134,7 @@ var exampleSNS = map[string]any{"Type": "Notification", "MessageId": "22b80b92-f
 	"Timestamp": "2026-01-02T03:04:05.000Z", "SignatureVersion": "2", "Signature": "EXAMPLE", "SigningCertURL": "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123.pem"}
 
 type snsIn struct {
-	RawBody []byte `contentType:"text/plain"`
+	RawBody []byte `contentType:"application/json"`
 }
 
 // sns believes nothing of a message before its signature.
