@@ -1,6 +1,7 @@
 package api
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -19,10 +20,14 @@ import (
 
 // What the OpenAPI document says of the API as a whole.
 const (
-	Title       = "Build State API"
-	Version     = version.Number
-	Description = "REST API for managing multi-cloud IaaS image build states"
+	Title   = "Build State API"
+	Version = version.Number
 )
+
+// Description is the introduction of the document, in Markdown.
+//
+//go:embed introduction.md
+var Description string
 
 // Tags are the sections of the document, in their order:
 // first what a pipeline calls, then what a person looks at and sets up.

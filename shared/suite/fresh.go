@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -198,7 +199,31 @@ func documents(t *testing.T, s *session) {
 	if !slices.ContainsFunc(slices.Collect(maps.Keys(paths)), func(p string) bool { return strings.Contains(p, "artifact") }) {
 		t.Error("no path contains artifact, which the quick start's probe expects")
 	}
-	if info, _ := r.obj()["info"].(obj); differs(obj{"title": "Build State API", "version": "1.0.0", "description": "REST API for managing multi-cloud IaaS image build states"}, info) != "" {
-		t.Errorf("the document is of %v", info)
+	info, _ := r.obj()["info"].(obj)
+	if wrong := differs(obj{"title": "Build State API", "version": "1.0.0"}, info); wrong != "" {
+		t.Error("the document's", wrong)
+	}
+	introduction(t, fmt.Sprint(info["description"]), paths)
+}
+
+var pathInText = regexp.MustCompile("`(?:GET|POST) (/[^`]*)`")
+
+// introduction checks that whoever reads it first learns what the API is for,
+// its words, how to sign in, report and resume, and that the paths it names
+// are there.
+func introduction(t *testing.T, text string, paths obj) {
+	if !strings.HasPrefix(text, "REST API for managing multi-cloud IaaS image build states") {
+		t.Errorf("the introduction begins with %.80s", text)
+	}
+	for _, word := range []string{"**build**", "**state**", "**attempt**", "**checkpoint**", "X-API-Key", "`POST /token`", "$URL/builds/$ID/state",
+		"`POST /builds/{id}/resume`", "`links`", "`resume_context`"} {
+		if !strings.Contains(text, word) {
+			t.Errorf("the introduction does not tell of %s", word)
+		}
+	}
+	for _, m := range pathInText.FindAllStringSubmatch(text, -1) {
+		if paths[m[1]] == nil {
+			t.Errorf("the introduction names %s, which is no path", m[1])
+		}
 	}
 }
