@@ -180,6 +180,9 @@ func (s *FileService) open(ctx context.Context, ref UploadRef) (Bucket, *Upload,
 		return nil, nil, err
 	}
 	u, b, err := s.Store.Upload(ctx, ref.ID, ref.UID)
+	if err == nil {
+		err = b.Fence(auth.RequestOf(ctx).Claim, s.Now())
+	}
 	switch {
 	case err != nil:
 		return nil, nil, err
