@@ -46,7 +46,11 @@ func (l lines) show(e runEvent) {
 	case "left_out":
 		l.f.say("%sState %s is left out: its condition is not met.", who, stateTitle(e))
 	case "failed":
-		l.f.say("%sState %d failed after %s with exit code %d. Run it again to go on there.", who, *e.State, elapsed(e.Seconds), *e.Exit)
+		again := ""
+		if e.Attempt > 0 { // it began: what was refused would be refused again
+			again = " Run it again to go on there."
+		}
+		l.f.say("%sState %d failed after %s with exit code %d.%s", who, *e.State, elapsed(e.Seconds), *e.Exit, again)
 	case "completed":
 		l.f.say("%sState %d took %s.", who, *e.State, elapsed(e.Seconds))
 	}

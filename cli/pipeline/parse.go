@@ -106,7 +106,7 @@ func (p *Pipeline) check() error {
 	if err != nil {
 		return err
 	}
-	seen := map[int][]string{} // targets by code
+	seen, saved := map[int][]string{}, map[string][]string{} // targets by code, and by what is saved
 	for i, s := range p.States {
 		path := fmt.Sprintf("$.states[%d]", i)
 		if err := p.checkState(path, s, targets); err != nil {
@@ -122,6 +122,12 @@ func (p *Pipeline) check() error {
 			}
 		}
 		seen[s.Code] = append(seen[s.Code], mine...)
+		for name := range s.Save {
+			if slices.ContainsFunc(mine, func(t string) bool { return slices.Contains(saved[name], t) }) {
+				return p.file.at(path+".save", "%s is saved by another state already; give each checkpoint a name of its own, such as %s-%d", name, name, s.Code)
+			}
+			saved[name] = append(saved[name], mine...)
+		}
 	}
 	return nil
 }

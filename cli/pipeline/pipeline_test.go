@@ -118,6 +118,7 @@ func TestMistakesSayWhereAndWhatWasExpected(t *testing.T) {
 		"a duration without its unit":  {"version: 1\nstates:\n  - {code: 10, run: x, timeout: 90}\n", `"90" is no duration; write it as 90s, 15m or 2h`, false},
 		"a when that is none":          {"version: 1\nstates:\n  - {code: 10, run: x, when: never}\n", "when must be 'always', 'missing ARTIFACT' or 'if COMMAND'", false},
 		"a target that does not exist": {"version: 1\ntargets: [{name: a}]\nstates:\n  - {code: 10, run: x, targets: [b]}\n", "there is no target b; there are: a", true},
+		"a checkpoint twice":           {"version: 1\nstates:\n  - {code: 10, run: x, save: {tree: a}}\n  - {code: 20, run: y, save: {tree: a}}\n", "tree is saved by another state already; give each checkpoint a name of its own, such as tree-20", true},
 		"a target twice":               {"version: 1\ntargets: [{name: a}, {name: a}]\nstates:\n  - {code: 10, run: x}\n", "p.yaml:2:29: target a is there twice", true},
 		"a target with a bad name":     {"version: 1\ntargets: [{name: a b}]\nstates:\n  - {code: 10, run: x}\n", "a target needs a name of letters", false},
 		"an input that is none":        {"version: 1\nstates:\n  - {code: 10, run: x, inputs: [$a-b]}\n", "an input is a path, or $NAME", false},
