@@ -8,8 +8,8 @@ import (
 	"bldst/shared/problem"
 )
 
-// Fence is the one gate of every write below a build: the store asks it before
-// anything else looks at the write. It refuses a caller of a replaced attempt
+// Fence is the one gate of every write below a build: the store asks it whenever
+// it reads a build for a caller that says something of itself. It refuses a caller of a replaced attempt
 // (StaleAttempt), of one that does not exist (Invalid), and a worker while
 // another one holds the build (Leased), unless it takes the build over. A
 // caller that says nothing of itself acts on the current attempt.

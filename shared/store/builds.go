@@ -201,7 +201,9 @@ func (s *Store) Build(ctx context.Context, ref string, deleted bool) (*build.Bui
 }
 
 // readBuildRow reads the build ref with its lease and what drives it, and the
-// rows of its partition with the given sort keys.
+// rows of its partition with the given sort keys. Whatever is to be written below
+// a build reads it here first, so the caller's claim is held against it here: no
+// write can forget the fence.
 func (s *Store) readBuildRow(ctx context.Context, ref string, deleted bool, more ...string) (*build.Build, []*table.Item, error) {
 	if ref = clipRef(ref); ref == "" {
 		return nil, nil, buildNotFound()
@@ -241,7 +243,10 @@ func (s *Store) readBuildRow(ctx context.Context, ref string, deleted bool, more
 	if err := errors.Join(attach(b, items[1]), attach(b, items[2])); err != nil {
 		return nil, nil, err
 	}
-	return b, items[3 : 3+len(more)], allowed(ctx, b.ProjectID)
+	if err := allowed(ctx, b.ProjectID); err != nil {
+		return b, nil, err
+	}
+	return b, items[3 : 3+len(more)], b.Fence(auth.RequestOf(ctx).Claim, s.now())
 }
 
 // readNumbered finds a build whose number has the form of a UUID.
@@ -321,9 +326,6 @@ func (s *Store) actOnBuild(ctx context.Context, ref string, deleted bool, more [
 		}
 		old = b
 		next, now := b.Copy(), s.now()
-		if err := b.Fence(auth.RequestOf(ctx).Claim, now); err != nil {
-			return nil, build.Entry{}, err
-		}
 		e, ops, err := f(step{b: next, rules: rules, now: now, items: items})
 		kept := (*build.Kept)(nil)
 		if errors.As(err, &kept) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"bldst/shared/auth"
 	"bldst/shared/build"
 	"bldst/shared/problem"
 	"bldst/shared/table"
@@ -232,9 +231,6 @@ func (s *Store) Beat(ctx context.Context, ref string, f func(*build.Build, build
 			return nil, err
 		}
 		now := s.now()
-		if err := b.Fence(auth.RequestOf(ctx).Claim, now); err != nil {
-			return nil, err
-		}
 		lease, err := f(b, rules, now)
 		if err != nil {
 			return nil, err
