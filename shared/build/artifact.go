@@ -44,6 +44,8 @@ type Artifact struct {
 	SupersededBy *string         `json:"superseded_by" doc:"The id of that one."`
 	Rev          int64           `json:"-"`
 	Latest       bool            `json:"-"` // it takes its name from any other one
+	Uploaded     bool            `json:"-"` // its file was just uploaded: the same file again is the same artifact
+	Redone       bool            `json:"-"` // and its state is not completed: it takes the place of what a killed worker has saved of that
 }
 
 // Expired reports whether a is not to be restored any more at now.
@@ -60,7 +62,7 @@ func (a *Artifact) Usable(now time.Time) bool {
 // Same reports whether b registers what a has registered in the same attempt: it
 // came twice.
 func (a *Artifact) Same(b *Artifact) bool {
-	return a.Attempt == b.Attempt && a.StateCode == b.StateCode && a.Type == b.Type && a.Path == b.Path && a.Backend == b.Backend && a.RevokedAt == nil &&
+	return b.Uploaded && a.sameFile(b) || a.Attempt == b.Attempt && a.StateCode == b.StateCode && a.Type == b.Type && a.Path == b.Path && a.Backend == b.Backend && a.RevokedAt == nil &&
 		a.Algorithm == b.Algorithm && (a.Resumable == b.Resumable || !b.Latest) && equal(a.Checksum, b.Checksum) && equal(a.Size, b.Size) && equal(a.Target, b.Target)
 }
 
@@ -72,10 +74,17 @@ func equal[T comparable](a, b *T) bool {
 	return *a == *b
 }
 
+// sameFile reports whether b is the same file as a, of the same state of the same
+// attempt.
+func (a *Artifact) sameFile(b *Artifact) bool {
+	return a.Attempt == b.Attempt && a.StateCode == b.StateCode && a.RevokedAt == nil && a.Algorithm == b.Algorithm && a.Checksum != nil &&
+		equal(a.Checksum, b.Checksum) && equal(a.Size, b.Size) && equal(a.Target, b.Target)
+}
+
 // Supersede gives the name of a to by, which was made later: in a later attempt,
-// or after a was revoked. It reports whether it may.
+// after a was revoked, or when its state is done again. It reports whether it may.
 func (a *Artifact) Supersede(by *Artifact, now time.Time) bool {
-	if by.Attempt <= a.Attempt && a.RevokedAt == nil && !by.Latest {
+	if by.Attempt <= a.Attempt && a.RevokedAt == nil && !by.Latest && !(by.Redone && by.StateCode == a.StateCode) {
 		return false
 	}
 	a.SupersededAt, a.SupersededBy, a.UpdatedAt = &now, &by.ID, now

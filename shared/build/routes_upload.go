@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -258,23 +259,28 @@ func (s *FileService) complete(ctx context.Context, in *completeIn) (*completeOu
 	if err != nil {
 		return nil, err
 	}
-	finished := false
+	var done *Upload // whose parts are its object
 	a, added, err := s.Store.CompleteUpload(ctx, in.ID, in.UID, func(b *Build, u *Upload, rules Rules, now time.Time) (*Artifact, error) {
 		if u.Attempt != b.Attempt {
 			return nil, problem.New(problem.StaleAttempt, "The upload belongs to attempt %d, which was replaced by attempt %d; begin a new one.", u.Attempt, b.Attempt)
 		}
 		a, err := in.Body.Artifact(b, u, bucket.Place(u.Key()), rules, now)
-		if err != nil || finished {
+		if err != nil || done != nil {
 			return a, err
 		}
 		if err := finish(ctx, bucket, u, in.Body); err != nil {
 			return nil, err
 		}
-		finished = true
+		done = u
 		return a, nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	if !added && done != nil { // the same file again
+		if err := errors.Join(s.Store.RemoveUpload(ctx, in.ID, done.ID), bucket.Abort(ctx, done.Key(), done.Handle)); err != nil {
+			return nil, err
+		}
 	}
 	out := &completeOut{Status: http.StatusOK, ETag: api.ETag(a.Rev), Body: a}
 	if added {

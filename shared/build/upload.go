@@ -130,7 +130,8 @@ type UploadStore interface {
 	// Uploads returns the uploads of a build that are not complete, oldest first.
 	Uploads(ctx context.Context, ref string) ([]*Upload, error)
 	// CompleteUpload stores the artifact that f makes of the upload, and which
-	// one it is. A complete one is answered with its artifact, without f.
+	// one it is. A complete one is answered with its artifact, without f, and one
+	// whose file the artifact of that name and state has already, with that.
 	CompleteUpload(ctx context.Context, ref, id string, f func(b *Build, u *Upload, rules Rules, now time.Time) (*Artifact, error)) (a *Artifact, added bool, err error)
 	// RemoveUpload forgets an upload that is not complete.
 	RemoveUpload(ctx context.Context, ref, id string) error
@@ -218,6 +219,8 @@ func (in CompleteIn) Artifact(b *Build, u *Upload, place Place, rules Rules, now
 	if a.Checksum == nil {
 		return nil, problem.BadField("checksum", "missing", "The SHA-256 of the whole file is required")
 	}
+	m := b.Marks[a.StateCode]
+	a.Uploaded, a.Redone = true, m.Attempt != b.Attempt || m.Status != Completed
 	return a, nil
 }
 

@@ -133,6 +133,9 @@ func (s *Store) CompleteUpload(ctx context.Context, ref, id string, f func(*buil
 		a, err := s.Artifact(ctx, ref, done.artifact, true)
 		return a, false, err
 	}
+	if at := (*there)(nil); errors.As(err, &at) {
+		return at.artifact, false, nil
+	}
 	return made, true, within(ref, err)
 }
 

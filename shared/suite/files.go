@@ -25,6 +25,7 @@ var fileTests = []test{
 	{"a signed request is good for what it was signed for", signedRequests},
 	{"an upload can be thrown away", abortedFile},
 	{"an upload of a replaced attempt registers nothing", replacedAttempt},
+	{"a file that is uploaded again is the same artifact, and another one takes its place until its state is done", uploadedAgain},
 	{"what lies elsewhere has no download", elsewhere},
 	{"uploads that cannot be are refused and name the field", badUploads},
 }
@@ -267,6 +268,32 @@ func replacedAttempt(t *testing.T, s *session) {
 	again := s.newUpload(t, b, "stale", obj{"attempt": 2})
 	again.put(t, s.dev, []byte("all of it"))
 	s.dev.post(t, again.at+"/complete", again.whole()).is(http.StatusCreated).has(obj{"attempt": 2})
+}
+
+func uploadedAgain(t *testing.T, s *session) {
+	b := s.newBuild(t, nil)
+	send := func(content string) (*uploading, obj) {
+		u := s.newUpload(t, b, "again", nil)
+		u.put(t, s.dev, []byte(content))
+		return u, u.whole()
+	}
+	s.dev.post(t, "/builds/"+b+"/state", obj{"state_code": 5}).is(http.StatusOK)
+	u, body := send("one")
+	first := s.dev.post(t, u.at+"/complete", body).is(http.StatusCreated).id()
+	u, body = send("one")
+	if got := s.dev.post(t, u.at+"/complete", body).is(http.StatusOK).id(); got != first {
+		t.Errorf("the same file is artifact %s, was %s", got, first)
+	}
+	if open := s.dev.get(t, "/builds/"+b+"/uploads").is(http.StatusOK).list(); len(open) != 0 {
+		t.Errorf("left open: %v", open)
+	}
+	u, body = send("two")
+	second := s.dev.post(t, u.at+"/complete", body).is(http.StatusCreated).id()
+	s.dev.get(t, "/builds/"+b+"/artifacts/again").is(http.StatusOK).has(obj{"id": second})
+	s.dev.get(t, "/builds/"+b+"/artifacts/"+first).is(http.StatusOK).has(obj{"superseded_by": second})
+	s.dev.post(t, "/builds/"+b+"/state", obj{"state_code": 5, "status": "completed"}).is(http.StatusOK)
+	u, body = send("three")
+	s.dev.post(t, u.at+"/complete", body).refused(http.StatusConflict, problem.Conflict, second)
 }
 
 func elsewhere(t *testing.T, s *session) {
