@@ -78,7 +78,6 @@ func New(o Options) *API {
 // fields optional unless marked required, no documents and no schema links.
 func framework() huma.Config {
 	c := huma.DefaultConfig(Title, Version)
-	c.Info.Description = Description
 	c.CreateHooks = nil
 	c.DocsPath, c.OpenAPIPath, c.SchemasPath = "", "", ""
 	written := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: func([]byte, any) error { return nil }} // bodies are read by endpoint.decode

@@ -274,6 +274,7 @@ func (a *API) Spec() ([]byte, error) {
 	}
 	a.docs = nil
 	showNulls(spec.Components.Schemas)
+	spec.Info.Description = Description // here, so that no function carries it
 	spec.Servers = []*huma.Server{{URL: ".", Description: "Where this document is."}}
 	spec.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"apiKey": {Type: "apiKey", In: "header", Name: "X-API-Key", Description: "Looked at first."},
