@@ -16,7 +16,7 @@ ARCHES    = amd64 arm64
 FUNCTIONS = $(notdir $(wildcard functions/*))
 
 .DEFAULT_GOAL := help
-.PHONY: bootstrap synth diff deploy destroy smoke localstack cost test-infra run build test check gen man bench-cli bench-step faults bench bench-scale bench-drive bench-fence demo test-dynamodb fuzz clean help
+.PHONY: bootstrap synth diff deploy destroy smoke localstack cost test-infra run build test check gen man bench-cli bench-files bench-step faults bench bench-scale bench-drive bench-fence demo test-dynamodb fuzz clean help
 
 run: bin/bldst ## Run the whole system on http://localhost:8080 (PORT=9000 DATA=folder)
 	@exec bin/bldst local --port $(PORT) --data $(DATA)
@@ -62,6 +62,9 @@ bench-scale: ## Measure growth from 1,000 to 1,000,000 builds; takes minutes
 
 bench-drive: bin/bldst ## Measure how the state machine follows the builds; a table, and bench-drive.json
 	go run ./localstack/bench -drive -json bench-drive.json
+
+bench-files: ## Measure how fast files are saved and restored, against cp and sha256sum; needs 5 GiB of disk
+	go run ./cli/files/bench
 
 bench-cli: ## Measure how fast the command line starts, and completes
 	go run ./cli/bench

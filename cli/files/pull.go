@@ -125,6 +125,7 @@ func (d *download) restoreFile(ctx context.Context, p Pull, c Content) error {
 	return d.toFile(p, c, func(f *os.File) error {
 		write := func(at int64, b []byte) error {
 			_, err := f.WriteAt(b, at)
+			startWriting(f, at, int64(len(b)))
 			return err
 		}
 		return d.stream(ctx, write, func([]byte) error { return nil })

@@ -60,6 +60,9 @@ func (e *exactly) Read(b []byte) (int, error) {
 // sparseHead returns everything that comes before the data, and how long that
 // is.
 func sparseHead(name string, st fs.FileInfo, extents []extent) (head []byte, data int64) {
+	if n := len(extents); n == 0 || extents[n-1].at+extents[n-1].n < st.Size() {
+		extents = append(extents[:n:n], extent{st.Size(), 0}) // else GNU tar leaves out the hole at the end
+	}
 	list := strconv.Itoa(len(extents)) + "\n"
 	for _, e := range extents {
 		list += fmt.Sprintf("%d\n%d\n", e.at, e.n)

@@ -179,6 +179,32 @@ func TestASparseImageMovesItsDataAlone(t *testing.T) {
 	p.alone("disk.img", "back.img")
 }
 
+func TestAnImageThatEndsWithAHoleKeepsItsSize(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	for name, at := range map[string]int64{"end": 64 << 20, "all": 0} {
+		f, err := os.Create(p.path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at > 0 {
+			_, err = f.WriteAt([]byte("data"), 0)
+		}
+		if err := errors.Join(err, f.Truncate(100<<20+5), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if a := p.push(name, name, "40"); *a.Size > 1<<20 {
+			t.Errorf("%s: %d bytes were moved", name, *a.Size)
+		}
+		if _, err := p.Pull(t.Context(), files.Pull{Build: p.build, Artifact: name, Path: p.path(name + "-back")}); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(p.read(name), p.read(name+"-back")) {
+			t.Errorf("%s came back changed", name)
+		}
+	}
+}
+
 func TestAStreamIsSavedOnlyWhenItsProducerSucceeded(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
