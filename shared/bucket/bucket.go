@@ -73,14 +73,17 @@ func (b *Bucket) address(key string, query url.Values) string {
 }
 
 func (b *Bucket) signer() *v4.Signer {
-	return v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+	return v4.NewSigner(func(o *v4.SignerOptions) {
+		o.DisableURIPathEscaping = true
+		o.DisableHeaderHoisting = true // a checksum is a header that is signed and must be sent
+	})
 }
 
 func (b *Bucket) credentials() aws.Credentials {
 	return aws.Credentials{AccessKeyID: b.a.KeyID, SecretAccessKey: b.a.Secret, SessionToken: b.a.SessionToken}
 }
 
-const checksumHeader, unsigned = "x-amz-checksum-crc32c", "UNSIGNED-PAYLOAD"
+const unsigned = "UNSIGNED-PAYLOAD"
 
 // Put implements build.Bucket.
 func (b *Bucket) Put(ctx context.Context, key, handle string, p build.Part) (build.Signed, error) {
@@ -101,13 +104,16 @@ func (b *Bucket) presign(ctx context.Context, method, key string, q url.Values, 
 	}
 	r.Header, r.ContentLength = header, size
 	at := b.now()
-	link, signed, err := b.signer().PresignHTTP(ctx, b.credentials(), r, unsigned, "s3", b.a.Region, at)
+	link, _, err := b.signer().PresignHTTP(ctx, b.credentials(), r, unsigned, "s3", b.a.Region, at)
 	if err != nil {
 		return build.Signed{}, fmt.Errorf("s3: %w", err)
 	}
 	out := build.Signed{Method: method, URL: link, ExpiresAt: at.Add(linkLife).UTC().Truncate(time.Second)}
-	if _, sums := signed["X-Amz-Checksum-Crc32c"]; sums || header.Get(checksumHeader) != "" {
-		out.Headers = map[string]string{checksumHeader: header.Get(checksumHeader)}
+	for name := range header {
+		if out.Headers == nil {
+			out.Headers = map[string]string{}
+		}
+		out.Headers[strings.ToLower(name)] = header.Get(name)
 	}
 	return out, nil
 }
