@@ -106,10 +106,14 @@ func tries(ctx context.Context) iter.Seq[int] {
 	}
 }
 
+// longest is the most that pause waits. The more there are, and the slower the
+// table, the more they must keep out of each other's way.
+const longest = time.Second
+
 // pause waits a random time, longer for later tries. It returns an error when
 // ctx has ended.
 func pause(ctx context.Context, try int) error {
-	t := time.NewTimer(time.Duration(rand.Int64N(int64(min(try, 20)) * int64(time.Millisecond))))
+	t := time.NewTimer(rand.N(min(time.Millisecond<<min(try, 20), longest)))
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -248,6 +248,9 @@ func (s *session) foreign(t *testing.T) foreign {
 // its image line.
 func (s *session) breaker(t *testing.T, p string) (line string) {
 	t.Helper()
+	if s.Undriven {
+		return unique("line")
+	}
 	s.dev.put(t, "/projects/"+p+"/policy", obj{"breaker": obj{"failures": 1, "within_seconds": 600}}).is(http.StatusOK)
 	b := s.newBuild(t, obj{"project_id": p})
 	s.dev.post(t, "/builds/"+b+"/failure", obj{"state_code": 5, "error_message": "exit status 3"}).is(http.StatusOK)
@@ -291,8 +294,8 @@ func boundEverywhere(t *testing.T, s *session) {
 	ops := described(t)
 	for _, key := range slices.Sorted(maps.Keys(ops)) {
 		op, want := ops[key], boundTo(key)
-		if op.scope == "-" {
-			continue // anybody may
+		if op.scope == "-" || s.Undriven && strings.HasPrefix(op.path, "/breakers/") {
+			continue // anybody may, or there is none
 		}
 		r := c.do(t, op.method, f.path(t, op), op.example(t))
 		switch {

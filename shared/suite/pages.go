@@ -192,7 +192,7 @@ func sameAsItem(t *testing.T, s *session) {
 			if wrong := differs(item, row); wrong != "" {
 				return row["id"].(string) + ", list and item: " + wrong
 			}
-			if item["id"] == running && (item["lease_until"] == nil || item["execution_arn"] == nil) {
+			if item["id"] == running && (item["lease_until"] == nil || item["execution_arn"] == nil && !s.Undriven) {
 				return "the running build has no lease or no execution yet"
 			}
 		}

@@ -23,6 +23,10 @@ type Stack struct {
 	URL    string        // without a slash at its end
 	Log    func() string // everything logged so far, at every level
 	Signer *auth.Signer  // makes JWTs the stack accepts
+
+	// Undriven says that no state machine drives the builds: none has an
+	// execution, and no breaker opens.
+	Undriven bool
 }
 
 // Run runs the suite on the stack that start returns; start registers with t
