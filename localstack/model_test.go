@@ -95,7 +95,7 @@ func (a act) expect(b *build.Build, now time.Time) expected {
 		return expected{409, s, false}
 	case n > b.Attempt:
 		return expected{422, s, false}
-	case talks && a.Worker != "" && held(b, now) && b.Lease.Worker != a.Worker && !(a.Over && a.What != "failure"):
+	case talks && a.Worker != "" && held(b, now) && !b.Lease.Nameless && b.Lease.Worker != a.Worker && !(a.Over && a.What != "failure"):
 		return expected{409, s, false}
 	case a.What == "report":
 		return a.expectReport(b, n, s, now)
