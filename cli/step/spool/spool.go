@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"bldst/cli/durable"
 )
 
 // An Item is one request that is still to be sent.
@@ -122,7 +124,7 @@ func (s *Spool) prepare() error {
 	if err != nil {
 		return err
 	}
-	return WriteFile(filepath.Join(s.Dir, about), data)
+	return durable.WriteFile(filepath.Join(s.Dir, about), data)
 }
 
 // Add appends an item.
@@ -148,7 +150,7 @@ func (s *Spool) write(it Item) error {
 	if err != nil {
 		return err
 	}
-	return WriteFile(s.file(it.Seq), data)
+	return durable.WriteFile(s.file(it.Seq), data)
 }
 
 func (s *Spool) file(seq int) string { return filepath.Join(s.Dir, fmt.Sprintf("%08d%s", seq, suffix)) }
@@ -305,45 +307,6 @@ func (s *Spool) belongs(items []Item, run string, attempt int) error {
 				return err
 			}
 		}
-	}
-	return nil
-}
-
-// WriteFile writes a file of this user at once and for good: after a power cut
-// the old or the new content is there, whole.
-func WriteFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Sync(); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return err
 	}
 	return nil
 }
